@@ -1,0 +1,2 @@
+#![forbid(unsafe_code)]
+//! Certificate authority, certificate directories and TLS contexts

@@ -1,0 +1,2 @@
+#![forbid(unsafe_code)]
+//! Layers, views and node edits over the slabs

@@ -1,0 +1,2 @@
+#![forbid(unsafe_code)]
+//! Base types, normalisation and the data model

@@ -1,0 +1,3 @@
+#![forbid(unsafe_code)]
+//! The one binary.
+fn main() {}

@@ -1,0 +1,2 @@
+//! Checks and reports over the workspace.
+fn main() {}
