@@ -72,3 +72,18 @@ pub fn expand_home(path: &Path) -> PathBuf {
         _ => path.to_owned(),
     }
 }
+
+impl CertDir {
+    /// TLS for a client.
+    pub fn client_config(&self, _certname: Option<&str>) -> Result<Arc<rustls::ClientConfig>> {
+        Err(Error::not_supported("TLS connecting"))
+    }
+}
+/// TLS for a pinned client.
+pub fn pinned_client_config() -> Result<Arc<rustls::ClientConfig>> {
+    Err(Error::not_supported("TLS connecting"))
+}
+/// Hash.
+pub fn cert_hash(_der: &[u8]) -> String {
+    String::new()
+}

@@ -14,19 +14,24 @@
 
 pub mod aha;
 mod api;
+mod client;
+mod connect;
 mod dmon;
 pub mod env;
 mod link;
 mod meth;
+mod proxy;
 mod serve;
 mod session;
 pub mod url;
 pub mod yaml;
 
 pub use api::{Api, AuthInfo, CallCx, IntoReply, LoginCx, Reply, SYN_VERSION, Share, TableApi, ValueStream, sharinfo};
+pub use client::{Client, OnLink, PROXY_TIMEOUT};
 pub use dmon::{Bound, DEFAULT_PORT, Dmon, DmonConf};
 pub use link::{BoxStream, Family, LinkInfo, LinkRx, LinkTx, mesg, split};
 pub use meth::{Args, MethTable, no_such_meth};
+pub use proxy::{Answer, Genr, Proxy, RemoteShare, Todo};
 pub use session::Session;
 pub use url::UrlInfo;
 
