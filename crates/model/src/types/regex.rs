@@ -1,0 +1,331 @@
+//! Regular expressions as Python's `regex` reads them.
+//!
+//! Patterns are rewritten where the syntax differs (`$`, `\Z`, brackets inside classes, loose braces) and run by the
+//! linear-time engine; only look-around, back references and the like go to the backtracking one.
+
+use myelin_error::{Result, err};
+
+/// A compiled pattern.
+#[derive(Debug)]
+pub struct PyRegex {
+    pattern: String,
+    engine: Engine,
+}
+
+#[derive(Debug)]
+enum Engine {
+    Linear(regex::Regex),
+    Fancy(Box<fancy_regex::Regex>),
+}
+
+/// Flags of a pattern.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Flags {
+    /// Letters match in either case.
+    pub icase: bool,
+    /// `^` and `$` match at every line.
+    pub multiline: bool,
+    /// `.` matches line ends.
+    pub dotall: bool,
+    /// White space and comments in the pattern are passed over.
+    pub verbose: bool,
+}
+
+/// The groups of a match: byte spans, the whole match first.
+pub type Groups = Vec<Option<(usize, usize)>>;
+
+impl PyRegex {
+    /// Compiles a pattern.
+    ///
+    /// # Errors
+    /// `BadRegx` when it is none.
+    pub fn new(pattern: &str) -> Result<PyRegex> {
+        PyRegex::with_flags(pattern, Flags::default())
+    }
+
+    /// Compiles a pattern whose letters match in either case.
+    ///
+    /// # Errors
+    /// `BadArg` when it is no pattern.
+    pub fn new_icase(pattern: &str) -> Result<PyRegex> {
+        PyRegex::with_flags(pattern, Flags { icase: true, ..Flags::default() })
+    }
+
+    /// Compiles a pattern with flags.
+    ///
+    /// # Errors
+    /// `BadArg` when it is no pattern.
+    pub fn with_flags(pattern: &str, flags: Flags) -> Result<PyRegex> {
+        let bad = |why: String| err!("BadArg", mesg = format!("Invalid regular expression {pattern:?}: {why}"));
+        let linear = rewrite(pattern, flags, false);
+        let built = regex::RegexBuilder::new(&linear)
+            .case_insensitive(flags.icase)
+            .multi_line(flags.multiline)
+            .dot_matches_new_line(flags.dotall)
+            .ignore_whitespace(flags.verbose)
+            .size_limit(1 << 26)
+            .build();
+        if let (Ok(made), false) = (built, needs_exact_end(pattern)) {
+            return Ok(PyRegex { pattern: pattern.to_owned(), engine: Engine::Linear(made) });
+        }
+        let mut letters = String::new();
+        for (set, letter) in [(flags.icase, 'i'), (flags.multiline, 'm'), (flags.dotall, 's'), (flags.verbose, 'x')] {
+            if set {
+                letters.push(letter);
+            }
+        }
+        let body = rewrite(pattern, flags, true);
+        let full = if letters.is_empty() { body } else { format!("(?{letters}){body}") };
+        let made = fancy_regex::RegexBuilder::new(&full)
+            .backtrack_limit(2_000_000)
+            .build()
+            .map_err(|error| bad(error.to_string()))?;
+        Ok(PyRegex { pattern: pattern.to_owned(), engine: Engine::Fancy(Box::new(made)) })
+    }
+
+    /// The pattern as it was given.
+    pub fn pattern(&self) -> &str {
+        &self.pattern
+    }
+
+    /// Whether the pattern occurs anywhere (`search`).
+    ///
+    /// # Errors
+    /// `BadArg` when matching would take too long.
+    pub fn is_search(&self, text: &str) -> Result<bool> {
+        match &self.engine {
+            Engine::Linear(regx) => Ok(regx.is_match(text)),
+            Engine::Fancy(regx) => regx.is_match(text).map_err(|error| self.too_hard(&error)),
+        }
+    }
+
+    /// The first match at or after a byte offset (`search`).
+    ///
+    /// # Errors
+    /// `BadArg` when matching would take too long.
+    pub fn search_at(&self, text: &str, from: usize) -> Result<Option<Groups>> {
+        Ok(match &self.engine {
+            Engine::Linear(regx) => regx
+                .captures_at(text, from)
+                .map(|caps| caps.iter().map(|group| group.map(|group| (group.start(), group.end()))).collect()),
+            Engine::Fancy(regx) => regx
+                .captures_from_pos(text, from)
+                .map_err(|error| self.too_hard(&error))?
+                .map(|caps| caps.iter().map(|group| group.map(|group| (group.start(), group.end()))).collect()),
+        })
+    }
+
+    /// The match that begins at the start (`match`).
+    ///
+    /// # Errors
+    /// `BadArg` when matching would take too long.
+    pub fn match_start(&self, text: &str) -> Result<Option<Groups>> {
+        // An earlier alternative may match later in the text, never at the start after a failure there: the leftmost
+        // match begins at the start if any does.
+        let found = self.search_at(text, 0)?;
+        Ok(found.filter(|groups| groups.first().copied().flatten().is_some_and(|(from, _)| from == 0)))
+    }
+
+    /// Whether the whole text matches (`fullmatch`).
+    ///
+    /// # Errors
+    /// `BadArg` when matching would take too long or the pattern cannot be anchored.
+    pub fn is_full_match(&self, text: &str) -> Result<bool> {
+        match self.match_start(text)? {
+            Some(groups) if groups.first().copied().flatten().is_some_and(|(_, to)| to == text.len()) => Ok(true),
+            None => Ok(false),
+            // The preferred alternative ended early; another may reach the end.
+            Some(_) => {
+                PyRegex::new(&format!(r"(?:{})\Z", self.pattern))?.match_start(text).map(|found| found.is_some())
+            }
+        }
+    }
+
+    /// The names of the groups by position; unnamed ones are `None`. Position 0 is the whole match.
+    pub fn group_names(&self) -> Vec<Option<&str>> {
+        match &self.engine {
+            Engine::Linear(regx) => regx.capture_names().collect(),
+            Engine::Fancy(regx) => regx.capture_names().collect(),
+        }
+    }
+
+    fn too_hard(&self, error: &fancy_regex::Error) -> myelin_error::Error {
+        err!("BadArg", mesg = format!("The regular expression {:?} is too costly here: {error}", self.pattern))
+    }
+}
+
+/// Whether `$` stands where taking a line end with it would show: before anything but the end or a closing group.
+fn needs_exact_end(pattern: &str) -> bool {
+    let mut chars = pattern.char_indices().peekable();
+    let (mut in_class, mut dollar) = (false, false);
+    while let Some((_, ch)) = chars.next() {
+        match ch {
+            '\\' => {
+                chars.next();
+            }
+            '[' if !in_class => in_class = true,
+            ']' if in_class => in_class = false,
+            '$' if !in_class => {
+                dollar = true;
+                continue;
+            }
+            ')' | '|' if dollar && !in_class => continue,
+            _ => {}
+        }
+        if dollar {
+            return true;
+        }
+    }
+    false
+}
+
+/// The pattern in the syntax of the engines.
+fn rewrite(pattern: &str, flags: Flags, fancy: bool) -> String {
+    let chars: Vec<char> = pattern.chars().collect();
+    let mut out = String::with_capacity(pattern.len() + 8);
+    let mut indx = 0;
+    while let Some(&ch) = chars.get(indx) {
+        match ch {
+            '\\' => {
+                indx += rewrite_escape(&chars[indx..], &mut out);
+                continue;
+            }
+            '[' => {
+                indx += rewrite_class(&chars[indx..], &mut out);
+                continue;
+            }
+            '$' if !flags.multiline => out.push_str(if fancy { r"(?=\n?\z)" } else { r"(?:\n?\z)" }),
+            '{' if !is_quantifier(&chars[indx..]) => out.push_str(r"\{"),
+            '{' if chars.get(indx + 1) == Some(&',') => {
+                out.push_str("{0,");
+                indx += 2;
+                continue;
+            }
+            '}' if !out_has_open_brace(&out) => out.push_str(r"\}"),
+            other => out.push(other),
+        }
+        indx += 1;
+    }
+    out
+}
+
+fn out_has_open_brace(out: &str) -> bool {
+    let tail = out.trim_end_matches(|ch: char| ch.is_ascii_digit() || ch == ',');
+    tail.ends_with('{') && !tail.ends_with(r"\{")
+}
+
+/// Whether a brace opens a repetition: `{2}`, `{2,}`, `{,3}`, `{2,3}`.
+fn is_quantifier(chars: &[char]) -> bool {
+    let Some(size) = chars.iter().position(|ch| *ch == '}') else { return false };
+    let inner: String = chars[1..size].iter().collect();
+    match inner.split_once(',') {
+        Some((from, to)) => {
+            (!from.is_empty() || !to.is_empty()) && from.chars().chain(to.chars()).all(|ch| ch.is_ascii_digit())
+        }
+        None => !inner.is_empty() && inner.chars().all(|ch| ch.is_ascii_digit()),
+    }
+}
+
+fn rewrite_escape(chars: &[char], out: &mut String) -> usize {
+    match chars.get(1) {
+        Some('Z') => out.push_str(r"\z"),
+        Some(other @ ('<' | '>')) => out.push(*other),
+        // Escaped letters pass: both sides know the same ones. Everything else is that character.
+        Some(other) if other.is_alphanumeric() => {
+            out.push('\\');
+            out.push(*other);
+            if matches!(other, 'p' | 'P' | 'x' | 'u' | 'U' | 'k' | 'g') && chars.get(2) == Some(&'{') {
+                let size = chars.iter().position(|ch| *ch == '}').unwrap_or(chars.len() - 1);
+                out.extend(&chars[2..=size]);
+                return size + 1;
+            }
+        }
+        Some(other) if other.is_ascii() => {
+            out.push('\\');
+            out.push(*other);
+        }
+        Some(other) => out.push(*other),
+        None => out.push('\\'),
+    }
+    2.min(chars.len())
+}
+
+/// A character class: brackets and doubled operators inside are plain characters to Python.
+fn rewrite_class(chars: &[char], out: &mut String) -> usize {
+    out.push('[');
+    let mut indx = 1;
+    if chars.get(indx) == Some(&'^') {
+        out.push('^');
+        indx += 1;
+    }
+    if chars.get(indx) == Some(&']') {
+        out.push_str(r"\]");
+        indx += 1;
+    }
+    while let Some(&ch) = chars.get(indx) {
+        match ch {
+            ']' => {
+                out.push(']');
+                return indx + 1;
+            }
+            '\\' => {
+                indx += rewrite_escape(&chars[indx..], out);
+                continue;
+            }
+            '[' if chars.get(indx + 1) == Some(&':') => out.push('['),
+            '[' => out.push_str(r"\["),
+            '&' | '~' if chars.get(indx + 1) == Some(&ch) => {
+                out.push('\\');
+                out.push(ch);
+            }
+            '-' if chars.get(indx + 1) == Some(&'-') => out.push_str(r"\-"),
+            // A posix class ends with its own bracket, which must not end this one.
+            ':' if chars.get(indx + 1) == Some(&']') && out.rfind("[:").is_some() => {
+                out.push_str(":]");
+                indx += 2;
+                continue;
+            }
+            other => out.push(other),
+        }
+        indx += 1;
+    }
+    indx
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(pattern: &str, text: &str) -> bool {
+        PyRegex::new(pattern).expect("a pattern").is_search(text).expect("a verdict")
+    }
+
+    #[test]
+    fn dollar_lets_one_line_end_pass() {
+        assert!(found("^foo$", "foo\n"));
+        assert!(!found("^foo$", "foo\n\n"));
+        assert!(!found(r"^foo\Z", "foo\n"));
+    }
+
+    #[test]
+    fn loose_brackets_and_braces_are_text() {
+        assert!(found("[[a]x", "[x"));
+        assert!(found("a{b}", "a{b}"));
+        assert!(found("^a{,2}$", "aa"));
+        assert!(found("[]]", "]"));
+        assert!(found("[[:alpha:]]", "x"));
+    }
+
+    #[test]
+    fn look_around_goes_to_the_other_engine() {
+        assert!(found("foo(?!bar)", "foobaz"));
+        assert!(!found("foo(?!bar)", "foobar"));
+        assert!(PyRegex::new("*").is_err());
+    }
+
+    #[test]
+    fn full_match_tries_every_alternative() {
+        let regx = PyRegex::new("a|ab").expect("a pattern");
+        assert!(regx.is_full_match("ab").expect("a verdict"));
+    }
+}

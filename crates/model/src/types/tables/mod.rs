@@ -1,0 +1,5 @@
+//! Facts in tables.
+
+pub mod digits;
+pub mod phones;
+pub mod services;

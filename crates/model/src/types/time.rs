@@ -1,0 +1,489 @@
+//! Epoch milliseconds: reading dates, zones and deltas from text, printing them, and their calendar parts.
+//!
+//! Text is read loosely: everything but digits is thrown away and the number of digits tells the format. Zones and deltas
+//! are recognised before that. Public, since `$lib.time` does the same.
+
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use myelin_error::{Error, Result, err};
+
+use super::py;
+
+/// "Some time in the future", printed as `?`.
+pub const FUTURE: i64 = i64::MAX;
+/// The last time that is not the future marker: 9999-12-31 23:59:59.999.
+pub const MAX_TIME: i64 = 253_402_300_799_999;
+/// A second in milliseconds.
+pub const SECOND: i64 = 1000;
+/// A minute in milliseconds.
+pub const MINUTE: i64 = 60 * SECOND;
+/// An hour in milliseconds.
+pub const HOUR: i64 = 60 * MINUTE;
+/// A day in milliseconds.
+pub const DAY: i64 = 24 * HOUR;
+
+/// The last time before year 1, the first that does not print.
+const BEFORE_YEAR_1: i64 = -62_135_596_800_001;
+
+/// Milliseconds of a unit word of a delta.
+pub fn unit_ms(unit: &str) -> Option<i64> {
+    Some(match unit {
+        "sec" | "secs" | "seconds" => SECOND,
+        "min" | "mins" | "minute" | "minutes" => MINUTE,
+        "hour" | "hours" => HOUR,
+        "day" | "days" => DAY,
+        _ => return None,
+    })
+}
+
+/// Whether a text holds a unit word anywhere. The other words contain these.
+pub fn has_unit(text: &str) -> bool {
+    ["sec", "min", "hour", "day"].iter().any(|unit| text.contains(unit))
+}
+
+/// The offset from UTC of a zone's abbreviation, in milliseconds.
+fn zone_ms(name: &str) -> Option<i64> {
+    Some(
+        HOUR * match name.to_ascii_uppercase().as_str() {
+            "A" => -1,
+            "CDT" | "EST" => -5,
+            "CST" | "MDT" => -6,
+            "EDT" => -4,
+            "GMT" | "UT" | "UTC" | "Z" => 0,
+            "M" => -12,
+            "MST" | "PDT" => -7,
+            "N" => 1,
+            "PST" => -8,
+            "Y" => 12,
+            _ => return None,
+        },
+    )
+}
+
+fn bad(text: &str, mesg: &str) -> Error {
+    err!("BadTypeValu", mesg = format!("{mesg}: {text:?}"), name = "time", valu = text)
+}
+
+/// A point in the calendar, UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Civil {
+    /// 1 to 9999.
+    pub year: i64,
+    /// 1 to 12.
+    pub month: u32,
+    /// 1 to 31.
+    pub day: u32,
+    /// 0 to 23.
+    pub hour: u32,
+    /// 0 to 59.
+    pub minute: u32,
+    /// 0 to 59.
+    pub second: u32,
+    /// 0 to 999.
+    pub millis: u32,
+    /// Days since Monday.
+    pub weekday: u32,
+    /// Days since the first of January.
+    pub yearday: u32,
+}
+
+/// Days since the epoch of a date. Months may not overflow, days may.
+pub fn days_from_civil(year: i64, month: u32, day: u32) -> i64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let era = year.div_euclid(400);
+    let yoe = year.rem_euclid(400);
+    let mp = i64::from((month + 9) % 12);
+    let doy = (153 * mp + 2) / 5 + i64::from(day) - 1;
+    era * 146_097 + yoe * 365 + yoe / 4 - yoe / 100 + doy - 719_468
+}
+
+fn civil_from_days(days: i64) -> (i64, u32, u32) {
+    let days = days + 719_468;
+    let era = days.div_euclid(146_097);
+    let doe = days.rem_euclid(146_097);
+    let yoe = (doe - doe / 1460 + doe / 36_524 - doe / 146_096) / 365;
+    let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
+    let mp = (5 * doy + 2) / 153;
+    let day = (doy - (153 * mp + 2) / 5 + 1) as u32;
+    let month = if mp < 10 { mp + 3 } else { mp - 9 } as u32;
+    (yoe + era * 400 + i64::from(month <= 2), month, day)
+}
+
+fn is_leap(year: i64) -> bool {
+    year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
+}
+
+fn month_days(year: i64, month: u32) -> u32 {
+    match month {
+        4 | 6 | 9 | 11 => 30,
+        2 if is_leap(year) => 29,
+        2 => 28,
+        _ => 31,
+    }
+}
+
+/// The calendar parts of a time, or `None` outside years 1 to 9999.
+pub fn civil(tick: i64) -> Option<Civil> {
+    if !(BEFORE_YEAR_1 + 1..=MAX_TIME).contains(&tick) {
+        return None;
+    }
+    let (days, rem) = (tick.div_euclid(DAY), tick.rem_euclid(DAY));
+    let (year, month, day) = civil_from_days(days);
+    Some(Civil {
+        year,
+        month,
+        day,
+        hour: (rem / HOUR) as u32,
+        minute: (rem / MINUTE % 60) as u32,
+        second: (rem / SECOND % 60) as u32,
+        millis: (rem % SECOND) as u32,
+        weekday: (days + 3).rem_euclid(7) as u32,
+        yearday: (days - days_from_civil(year, 1, 1)) as u32,
+    })
+}
+
+/// A time as text: `2020/01/02 03:04:05.678`, or `?`.
+///
+/// # Errors
+/// `BadTypeValu` outside years 1 to 9999.
+pub fn repr(tick: i64) -> Result<String> {
+    if tick == FUTURE {
+        return Ok("?".to_owned());
+    }
+    let at = req_civil(tick)?;
+    Ok(format!(
+        "{}/{:02}/{:02} {:02}:{:02}:{:02}.{:03}",
+        at.year, at.month, at.day, at.hour, at.minute, at.second, at.millis
+    ))
+}
+
+/// A time as digits only: `20200102030405678`, or `?`.
+///
+/// # Errors
+/// `BadTypeValu` outside years 1 to 9999.
+pub fn repr_packed(tick: i64) -> Result<String> {
+    if tick == FUTURE {
+        return Ok("?".to_owned());
+    }
+    let at = req_civil(tick)?;
+    Ok(format!("{}{:02}{:02}{:02}{:02}{:02}{:03}", at.year, at.month, at.day, at.hour, at.minute, at.second, at.millis))
+}
+
+/// The calendar parts of a time.
+///
+/// # Errors
+/// `BadTypeValu` outside years 1 to 9999.
+pub fn req_civil(tick: i64) -> Result<Civil> {
+    civil(tick).ok_or_else(|| {
+        let mesg = format!("The time {tick} lies outside the years that can be written.");
+        err!("BadTypeValu", mesg = mesg, name = "time", valu = tick)
+    })
+}
+
+/// A delta such as `+1 day` or `-30 minutes` in milliseconds.
+///
+/// # Errors
+/// `BadTypeValu` when the number or the unit is none.
+pub fn delta(text: &str) -> Result<i64> {
+    let lower = text.to_lowercase();
+    let body = py::strip(&lower);
+    let neg = body.starts_with('-');
+    let body = body.strip_prefix(['+', '-']).unwrap_or(body);
+    let blank: &[char] = &[' ', '\t', '\r', '\n'];
+    let body = body.trim_start_matches(blank);
+    let end = body.find(|ch: char| !ch.is_ascii_digit()).unwrap_or(body.len());
+    let size = py::int_auto(&body[..end]).and_then(|size| size.as_i64());
+    let size = size.ok_or_else(|| bad(text, "A delta needs a whole number"))?;
+    let unit = unit_ms(body[end..].trim_start_matches(blank)).ok_or_else(|| bad(text, "The unit is unknown"))?;
+    let ms = size.checked_mul(unit).ok_or_else(|| bad(text, "The delta is out of range"))?;
+    Ok(if neg { -ms } else { ms })
+}
+
+/// The zone at the end of a time's text: the text without it, and the milliseconds to add to reach UTC.
+///
+/// # Errors
+/// `BadTypeValu` for offsets of a day or more.
+pub fn parse_tz(text: &str) -> Result<(Cow<'_, str>, i64)> {
+    static ZONE: LazyLock<Option<regex::Regex>> = LazyLock::new(|| {
+        let names = "CDT|CST|EDT|EST|GMT|MDT|MST|PDT|PST|UTC|UT|A|M|N|Y|Z";
+        let units = "seconds|minutes|minute|hours|secs|mins|hour|days|sec|min|day";
+        let pattern = format!(
+            r"(?i)\d(?P<tzstr>\s?(?:(?P<name>{names})|(?:(?P<rel>-|\+)(?P<hr>\d{{1,2}}):?(?P<min>\d{{2}}))))(?:[-|+]\d+(?:{units}))?$"
+        );
+        regex::Regex::new(&pattern).ok()
+    });
+    let Some(caps) = may_have_zone(text).then_some(()).and(ZONE.as_ref()).and_then(|regx| regx.captures(text)) else {
+        return Ok((Cow::Borrowed(text), 0));
+    };
+    let offset = match (caps.name("name"), caps.name("rel")) {
+        (Some(name), _) => zone_ms(name.as_str()).unwrap_or(0),
+        (_, Some(rel)) => {
+            let part = |name: &str| {
+                caps.name(name)
+                    .and_then(|found| py::int_decimal(found.as_str()))
+                    .and_then(|valu| valu.as_i64())
+                    .unwrap_or(0)
+            };
+            let offset = HOUR * part("hr") + MINUTE * part("min");
+            if offset >= DAY {
+                return Err(bad(text, "A zone lies less than a day from UTC"));
+            }
+            if rel.as_str() == "+" { offset } else { -offset }
+        }
+        _ => 0,
+    };
+    // The first occurrence goes, wherever it is: that is how the reference reads it.
+    let zone = caps.name("tzstr").map_or("", |found| found.as_str());
+    Ok((Cow::Owned(text.replacen(zone, "", 1)), -offset))
+}
+
+/// A quick no for the usual times, which end in digits after a space, a colon or a short date part.
+fn may_have_zone(text: &str) -> bool {
+    let byts = text.as_bytes();
+    if !byts.last().is_some_and(u8::is_ascii_digit) {
+        return !byts.is_empty();
+    }
+    match byts.iter().rposition(|byte| matches!(byte, b'-' | b'+')) {
+        None => !text.is_ascii(),
+        Some(at) => {
+            let tail = &byts[at + 1..];
+            let digits = tail.iter().filter(|byte| byte.is_ascii_digit()).count();
+            !tail.is_ascii() || (digits >= 3 && tail.iter().all(|byte| byte.is_ascii_digit() || *byte == b':'))
+        }
+    }
+}
+
+/// A parsed date: microseconds since the epoch, its date, and how many digits told it.
+struct Raw {
+    micros: i64,
+    year: i64,
+    month: u32,
+    base: i64,
+    digits: usize,
+}
+
+impl Raw {
+    /// The arithmetic goes through doubles as the reference's does, so that fractions round alike.
+    fn millis(&self, micros: i64) -> i64 {
+        let seconds = if micros.unsigned_abs() < 1 << 53 {
+            micros as f64 / 1e6
+        } else {
+            let sign = if micros < 0 { "-" } else { "" };
+            let abs = micros.unsigned_abs();
+            format!("{sign}{}.{:06}", abs / 1_000_000, abs % 1_000_000).parse().unwrap_or(0.0)
+        };
+        (seconds * 1000.0 + self.base as f64) as i64
+    }
+}
+
+/// A time from text. With `base` the zone was parsed already; with `chop` digits past the 17th are dropped.
+///
+/// # Errors
+/// `BadTypeValu` when the text is no time.
+pub fn parse(text: &str, base: Option<i64>, chop: bool) -> Result<i64> {
+    let raw = parse_raw(text, base, chop)?;
+    Ok(raw.millis(raw.micros))
+}
+
+/// The interval a wildcard stands for: the text before the `*`, cut at a year, month, day, hour, minute or second.
+///
+/// # Errors
+/// `BadTypeValu` when the text is no time cut there.
+pub fn wildrange(text: &str) -> Result<(i64, i64)> {
+    let raw = parse_raw(text, None, false)?;
+    let second = 1_000_000;
+    let tock = match raw.digits {
+        4 => days_from_civil(raw.year + 1, 1, 1) * 86_400 * second,
+        6 if raw.month == 12 => days_from_civil(raw.year + 1, 1, 1) * 86_400 * second,
+        6 => days_from_civil(raw.year, raw.month + 1, 1) * 86_400 * second,
+        8 => raw.micros + 86_400 * second,
+        10 => raw.micros + 3600 * second,
+        12 => raw.micros + 60 * second,
+        14 => raw.micros + second,
+        _ => return Err(bad(text, "A wildcard may not stand there")),
+    };
+    if tock > (MAX_TIME + 1) * 1000 - 1 {
+        return Err(bad(text, "The interval ends past the year 9999"));
+    }
+    Ok((raw.millis(raw.micros), raw.millis(tock)))
+}
+
+fn parse_raw(otext: &str, base: Option<i64>, chop: bool) -> Result<Raw> {
+    let lower = otext.to_lowercase();
+    let packed = py::strip(&lower).replace(' ', "");
+    let (text, base, zoned) = match base {
+        Some(base) => (Cow::Borrowed(packed.as_str()), base, false),
+        None => {
+            let (text, base) = parse_tz(&packed)?;
+            (text, base, base != 0)
+        }
+    };
+    if let Some(raw) = parse_rfc822(otext, &text, base)? {
+        return Ok(raw);
+    }
+    let mut digits: Vec<u8> = text
+        .chars()
+        .filter(|ch| py::is_digit(*ch))
+        // Digits that are not decimal count, and then fail: 255 is no digit's value.
+        .map(|ch| py::decimal_digit(ch).unwrap_or(255))
+        .collect();
+    if chop {
+        digits.truncate(17);
+    }
+    let count = digits.len();
+    let fields = match count {
+        4 => 0,
+        6 => 1,
+        8 => 2,
+        10 => 3,
+        12 => 4,
+        14 => 5,
+        15..=20 => 6,
+        _ => return Err(bad(otext, "The text is no time")),
+    };
+    if zoned && count <= 10 {
+        return Err(bad(otext, "A zone needs a time of day"));
+    }
+    from_digits(&digits, fields)
+        .map(|(micros, year, month)| Raw { micros, year, month, base, digits: count })
+        .ok_or_else(|| bad(otext, "The text is no time"))
+}
+
+/// The value of up to six decimal digits.
+fn number(digits: &[u8]) -> Option<i64> {
+    digits.iter().try_fold(0_i64, |sum, digit| (*digit < 10).then(|| sum * 10 + i64::from(*digit)))
+}
+
+/// Month, day, hour, minute, second, microseconds: which values a field may have when it takes two digits, and one.
+const FIELDS: [(std::ops::RangeInclusive<i64>, std::ops::RangeInclusive<i64>); 5] =
+    [(1..=12, 1..=9), (1..=31, 1..=9), (0..=23, 0..=9), (0..=59, 0..=9), (0..=61, 0..=9)];
+
+fn from_digits(digits: &[u8], fields: usize) -> Option<(i64, i64, u32)> {
+    let year = number(digits.get(..4)?)?;
+    let mut found = [1, 1, 0, 0, 0, 0];
+    let end = take_fields(digits, 4, 0, fields, &mut found)?;
+    if end != digits.len() {
+        return None;
+    }
+    to_micros(year, &found)
+}
+
+/// Reads fields greedily with backtracking: two digits where they fit, else one, as the reference's parser does.
+fn take_fields(digits: &[u8], at: usize, nth: usize, fields: usize, found: &mut [i64; 6]) -> Option<usize> {
+    if nth == fields {
+        return Some(at);
+    }
+    if nth == 5 {
+        let size = (digits.len() - at).min(6);
+        let part = digits.get(at..at + size).filter(|part| !part.is_empty())?;
+        found[5] = number(part)? * 10_i64.pow(6 - size as u32);
+        return Some(at + size);
+    }
+    let (two, one) = &FIELDS[nth];
+    for (size, range) in [(2, two), (1, one)] {
+        let valu = digits.get(at..at + size).and_then(number);
+        if let Some(valu) = valu.filter(|valu| range.contains(valu)) {
+            found[nth] = valu;
+            if let Some(end) = take_fields(digits, at + size, nth + 1, fields, found) {
+                return Some(end);
+            }
+        }
+    }
+    None
+}
+
+fn to_micros(year: i64, found: &[i64; 6]) -> Option<(i64, i64, u32)> {
+    let [month, day, hour, minute, second, micros] = *found;
+    let month = u32::try_from(month).ok()?;
+    let day = u32::try_from(day).ok()?;
+    if year < 1 || day > month_days(year, month) || second > 59 {
+        return None;
+    }
+    let days = days_from_civil(year, month, day);
+    let seconds = days * 86_400 + hour * 3600 + minute * 60 + second;
+    Some((seconds * 1_000_000 + micros, year, month))
+}
+
+const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
+const WEEKDAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+
+/// The mail date `[ddd,]D[D]monYYYYHH:MM:SS`, spaces gone. `None` when the text does not begin like one.
+fn parse_rfc822(otext: &str, text: &str, base: i64) -> Result<Option<Raw>> {
+    let body = match text.get(..4) {
+        Some(head) if head.ends_with(',') && WEEKDAYS.contains(&&head[..3]) => &text[4..],
+        _ => text,
+    };
+    let byts = body.as_bytes();
+    let size = byts.iter().take(2).take_while(|byte| byte.is_ascii_digit()).count();
+    let month = body.get(size..size + 3).and_then(|name| MONTHS.iter().position(|have| *have == name));
+    let (Some(month), true) = (month, size > 0) else { return Ok(None) };
+    let rest = byts.get(size + 3..).unwrap_or_default();
+    let shape = b"dddddd:dd:dd";
+    let fits = |(byte, want): (&u8, &u8)| if *want == b'd' { byte.is_ascii_digit() } else { byte == want };
+    if rest.len() < shape.len() || !rest.iter().zip(shape).all(fits) {
+        return Ok(None);
+    }
+    let num = |part: &[u8]| part.iter().fold(0_i64, |sum, byte| sum * 10 + i64::from(byte.wrapping_sub(b'0')));
+    let day = num(&byts[..size]);
+    let found = [month as i64 + 1, day, num(&rest[4..6]), num(&rest[7..9]), num(&rest[10..12]), 0];
+    let sane = rest.len() == shape.len() && (1..=31).contains(&day) && found[2] < 24 && found[3] < 60;
+    let made = if sane { to_micros(num(&rest[..4]), &found) } else { None };
+    let (micros, year, month) = made.ok_or_else(|| bad(otext, "The text is no mail date"))?;
+    Ok(Some(Raw { micros, year, month, base, digits: text.len() }))
+}
+
+/// A local time of a named zone as UTC.
+///
+/// # Errors
+/// `BadArg` for an unknown zone, and for local times that are there twice or not at all.
+pub fn to_utc(tick: i64, zone: &str) -> Result<i64> {
+    let bad = |mesg: &str| err!("BadArg", mesg = format!("{mesg}: {zone}"));
+    let tz = jiff::tz::TimeZone::get(zone).map_err(|_| bad("Unknown timezone"))?;
+    let local = jiff::Timestamp::from_millisecond(tick).map_err(|_| bad("The time is out of range for a zone"))?;
+    let local = local.to_zoned(jiff::tz::TimeZone::UTC).datetime();
+    let zoned = tz.into_ambiguous_zoned(local).unambiguous().map_err(|_| bad("The time is ambiguous in its zone"))?;
+    Ok(zoned.timestamp().as_millisecond())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_tell_the_format() {
+        let cases = [
+            ("2020", 1_577_836_800_000),
+            ("2020-01-02", 1_577_923_200_000),
+            ("2020/01/02 03:04:05.678", 1_577_934_245_678),
+            ("2, jan 2020 03:04:05", -1),
+            ("Thu, 2 Jan 2020 03:04:05", 1_577_934_245_000),
+        ];
+        for (text, want) in cases {
+            assert_eq!(parse(text, None, true).unwrap_or(-1), want, "{text}");
+        }
+    }
+
+    #[test]
+    fn zones_move_the_time() {
+        assert_eq!(parse("2020-01-01 02:00 +02:00", None, true).expect("a time"), 1_577_836_800_000);
+        assert_eq!(parse("2020-01-01 00:00 EST", None, true).expect("a time"), 1_577_854_800_000);
+        assert!(parse("2020-01-01 00:00 +24:00", None, true).is_err());
+    }
+
+    #[test]
+    fn wildcards_span_what_is_left_open() {
+        assert_eq!(wildrange("202012").expect("a range"), (1_606_780_800_000, 1_609_459_200_000));
+        assert!(wildrange("9999").is_err());
+    }
+
+    #[test]
+    fn printing_reads_back() {
+        for tick in [0, -1, 1_577_934_245_678, MAX_TIME, BEFORE_YEAR_1 + 1] {
+            let text = repr(tick).expect("text");
+            let padded = if tick < -60_000_000_000_000 { format!("000{text}") } else { text };
+            assert_eq!(parse(&padded, None, true).expect("a time"), tick);
+        }
+        assert!(repr(BEFORE_YEAR_1).is_err());
+    }
+}
