@@ -1,2 +1,4 @@
 #![forbid(unsafe_code)]
-//! The Cortex service
+//! The Cortex service.
+
+pub mod agenda;

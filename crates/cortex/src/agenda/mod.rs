@@ -1,0 +1,3 @@
+//! Cron: queries that run at their time.
+
+pub mod schedule;
