@@ -1,0 +1,28 @@
+//! Prints how long the shipped model takes to read and resolve: `cargo run --release -p myelin-model --example load`.
+
+use std::time::Instant;
+
+use myelin_model::Model;
+
+fn main() -> myelin_error::Result<()> {
+    let arg = std::env::args().nth(1);
+    if matches!(arg.as_deref(), Some("dict" | "defs")) {
+        let model = Model::builtin()?;
+        let valu = if arg.as_deref() == Some("dict") { model.model_dict() } else { model.model_defs() };
+        println!("{}", myelin_value::json::to_json_text(&valu).unwrap_or_default());
+        return Ok(());
+    }
+    for _ in 0..5 {
+        let start = Instant::now();
+        let defs = myelin_model::defs::builtin()?;
+        let read = start.elapsed();
+        let mut model = Model::default();
+        model.add_data_models(&defs)?;
+        let total = start.elapsed();
+        let copy = Instant::now();
+        let clone = model.clone();
+        println!("{model:?}: read {read:?}, read and resolved {total:?}, copied {:?}", copy.elapsed());
+        drop(clone);
+    }
+    Ok(())
+}
