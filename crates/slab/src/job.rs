@@ -1,0 +1,172 @@
+//! How closures reach the writer thread and their results come back.
+//!
+//! A blocking call keeps the closure and the place for its result on the caller's stack and sends a pointer: no allocation.
+//! An async call shares both behind an `Arc`. A closure that panics costs its own call an error, and nothing else.
+
+use std::cell::UnsafeCell;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Waker};
+use std::thread::Thread;
+
+use myelin_error::{Error, Result, err};
+use parking_lot::Mutex;
+
+use crate::writer::WriteCx;
+
+/// Work for the writer.
+pub(crate) enum Job {
+    Stack(StackPtr),
+    Shared(Arc<dyn Work + Send + Sync>),
+}
+
+pub(crate) trait Work {
+    /// Runs the closure and keeps its result.
+    fn execute(&self, cx: &mut WriteCx);
+    /// Tells the waiting caller; with an error, that is its result. Nothing may touch the work afterwards.
+    fn done(&self, fail: Option<Error>);
+}
+
+/// A pointer to work on the stack of a thread that waits for `done`.
+pub(crate) struct StackPtr(*const (dyn Work + 'static));
+
+// SAFETY: the closure and its result are Send (see `StackJob::run`), and the pointee waits until `done`.
+unsafe impl Send for StackPtr {}
+
+impl Job {
+    pub fn execute(&self, cx: &mut WriteCx) {
+        match self {
+            // SAFETY: the caller's stack frame stays until `done` is called, which consumes the job.
+            Job::Stack(ptr) => unsafe { &*ptr.0 }.execute(cx),
+            Job::Shared(work) => work.execute(cx),
+        }
+    }
+
+    pub fn done(self, fail: Option<Error>) {
+        match self {
+            // SAFETY: as above; this is the last touch.
+            Job::Stack(ptr) => unsafe { &*ptr.0 }.done(fail),
+            Job::Shared(work) => work.done(fail),
+        }
+    }
+
+    pub fn fail(self, error: Error) {
+        self.done(Some(error));
+    }
+}
+
+fn guarded<T>(cx: &mut WriteCx, func: impl FnOnce(&mut WriteCx) -> Result<T>) -> Result<T> {
+    std::panic::catch_unwind(AssertUnwindSafe(|| func(cx))).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+        let text = text.unwrap_or("no message");
+        tracing::error!(text, "a job of the writer panicked");
+        Err(err!("SynErr", mesg = format!("A change failed inside: {text}.")))
+    })
+}
+
+pub(crate) struct StackJob<F, T> {
+    func: UnsafeCell<Option<F>>,
+    out: UnsafeCell<Option<Result<T>>>,
+    done: AtomicBool,
+    waiter: Thread,
+}
+
+impl<T: Send, F: FnOnce(&mut WriteCx) -> Result<T> + Send> StackJob<F, T> {
+    pub fn run(func: F, send: impl FnOnce(Job) -> Result<()>) -> Result<T> {
+        let job = StackJob {
+            func: UnsafeCell::new(Some(func)),
+            out: UnsafeCell::new(None),
+            done: AtomicBool::new(false),
+            waiter: std::thread::current(),
+        };
+        let ptr: *const (dyn Work + '_) = &job;
+        // SAFETY: only the lifetime changes; the frame is not left before `done` is set, or the job was never sent.
+        let ptr: *const (dyn Work + 'static) = unsafe { std::mem::transmute(ptr) };
+        send(Job::Stack(StackPtr(ptr)))?;
+        for _ in 0..200 {
+            if job.done.load(Ordering::Acquire) {
+                break;
+            }
+            std::hint::spin_loop();
+        }
+        while !job.done.load(Ordering::Acquire) {
+            std::thread::park();
+        }
+        job.out.into_inner().unwrap_or_else(|| Err(err!("SynErr", mesg = "The writer dropped a job.")))
+    }
+}
+
+impl<T: Send, F: FnOnce(&mut WriteCx) -> Result<T> + Send> Work for StackJob<F, T> {
+    fn execute(&self, cx: &mut WriteCx) {
+        // SAFETY: until `done` is set the writer alone touches the cells; the caller only waits.
+        unsafe {
+            if let Some(func) = (*self.func.get()).take() {
+                *self.out.get() = Some(guarded(cx, func));
+            }
+        }
+    }
+
+    fn done(&self, fail: Option<Error>) {
+        if let Some(error) = fail {
+            // SAFETY: as in `execute`.
+            unsafe { *self.out.get() = Some(Err(error)) };
+        }
+        // Kept apart: once `done` is set, `self` may be gone.
+        let waiter = self.waiter.clone();
+        self.done.store(true, Ordering::Release);
+        waiter.unpark();
+    }
+}
+
+pub(crate) struct AsyncJob<F, T> {
+    func: Mutex<Option<F>>,
+    slot: Mutex<(Option<Result<T>>, bool, Option<Waker>)>,
+}
+
+impl<T, F: FnOnce(&mut WriteCx) -> Result<T>> AsyncJob<F, T> {
+    pub fn new(func: F) -> AsyncJob<F, T> {
+        AsyncJob { func: Mutex::new(Some(func)), slot: Mutex::new((None, false, None)) }
+    }
+}
+
+impl<T: Send, F: FnOnce(&mut WriteCx) -> Result<T> + Send> Work for AsyncJob<F, T> {
+    fn execute(&self, cx: &mut WriteCx) {
+        let func = self.func.lock().take();
+        if let Some(func) = func {
+            let out = guarded(cx, func);
+            self.slot.lock().0 = Some(out);
+        }
+    }
+
+    fn done(&self, fail: Option<Error>) {
+        let mut slot = self.slot.lock();
+        if let Some(error) = fail {
+            slot.0 = Some(Err(error));
+        }
+        slot.1 = true;
+        let waker = slot.2.take();
+        drop(slot);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+/// The future of an async job.
+pub(crate) struct WaitFor<F, T>(pub Arc<AsyncJob<F, T>>);
+
+impl<F, T> Future for WaitFor<F, T> {
+    type Output = Result<T>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T>> {
+        let mut slot = self.0.slot.lock();
+        if slot.1 {
+            let lost = || Err(err!("SynErr", mesg = "The writer dropped a job."));
+            return Poll::Ready(slot.0.take().unwrap_or_else(lost));
+        }
+        slot.2 = Some(cx.waker().clone());
+        Poll::Pending
+    }
+}

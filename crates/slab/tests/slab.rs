@@ -1,0 +1,260 @@
+//! Slabs from outside: writing, walking, growth, faults, the nexus log's segments.
+
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use myelin_error::Result;
+use myelin_slab::tables::{HotCount, MultiQueue, MultiSlabSeqn, SafeKeyVal, SlabAbrv, SlabDict};
+use myelin_slab::{Faults, MIB, Options, OwnedScan, ReadTxn, Reads, Scan, Slab, Table, Writer, WriterConf};
+use myelin_value::Value;
+
+fn values(iter: myelin_slab::Iter<'_>) -> Vec<(String, String)> {
+    let text = |byts: &[u8]| String::from_utf8_lossy(byts).into_owned();
+    iter.map(|row| row.map(|(key, valu)| (text(key), text(valu))).expect("a row")).collect()
+}
+
+fn filled(dir: &Path, dup: bool, rows: &[(&str, &str)]) -> (Writer, Slab, Table) {
+    let writer = Writer::start("test").expect("writer");
+    let slab = Slab::open(&writer, &dir.join("a.lmdb"), Options::default()).expect("slab");
+    let table = slab.table("rows", dup).expect("table");
+    writer
+        .run(|cx| rows.iter().try_for_each(|(key, valu)| cx.put(table, key.as_bytes(), valu.as_bytes())))
+        .expect("puts");
+    (writer, slab, table)
+}
+
+fn check(txn: &ReadTxn, table: Table, scan: Scan<'_>, want: &str) {
+    let got: Vec<String> =
+        values(txn.scan(table, scan).expect("scan")).into_iter().map(|(key, valu)| format!("{key}={valu}")).collect();
+    assert_eq!(got.join(" "), want, "{scan:?}");
+    // The same rows over the writer's own transaction and over a walk that owns its transaction.
+    let slab = txn.slab();
+    let mut owned = OwnedScan::new(Rc::new(slab.read().expect("txn")), table, scan).expect("scan");
+    let mut count = 0;
+    while owned.next_row().expect("row").is_some() {
+        count += 1;
+    }
+    assert_eq!(count, got.len());
+}
+
+#[test]
+fn walks_find_what_lies_between_their_bounds() {
+    let dir = tempfile::tempdir().expect("dir");
+    let rows = [("a", "1"), ("ab", "2"), ("ac", "3"), ("b", "4"), ("c", "5")];
+    let (_writer, slab, table) = filled(dir.path(), false, &rows);
+    let txn = slab.read_fresh().expect("txn");
+    let all = "a=1 ab=2 ac=3 b=4 c=5";
+    check(&txn, table, Scan::All, all);
+    check(&txn, table, Scan::AllRev, "c=5 b=4 ac=3 ab=2 a=1");
+    check(&txn, table, Scan::Prefix(b""), all);
+    check(&txn, table, Scan::Prefix(b"a"), "a=1 ab=2 ac=3");
+    check(&txn, table, Scan::PrefixRev(b"a"), "ac=3 ab=2 a=1");
+    check(&txn, table, Scan::PrefixRev(b"c"), "c=5");
+    check(&txn, table, Scan::PrefixRev(b"\xff"), "");
+    check(&txn, table, Scan::Range(b"ab", Some(b"b")), "ab=2 ac=3 b=4");
+    check(&txn, table, Scan::Range(b"aa", None), "ab=2 ac=3 b=4 c=5");
+    check(&txn, table, Scan::RangeRev(b"b", Some(b"ab")), "b=4 ac=3 ab=2");
+    check(&txn, table, Scan::RangeRev(b"bz", None), "b=4 ac=3 ab=2 a=1");
+    check(&txn, table, Scan::RangeRev(b"z", Some(b"b")), "c=5 b=4");
+    check(&txn, table, Scan::PrefixFrom(b"ab", b"a"), "ab=2 ac=3");
+    check(&txn, table, Scan::PrefixFromRev(b"abz", b"a"), "ab=2 a=1");
+    check(&txn, table, Scan::Dups(b"a"), "a=1");
+    check(&txn, table, Scan::DupsRange(b"a", b"2", None), "");
+    assert_eq!(txn.entries(table).expect("entries"), 5);
+    assert_eq!(txn.count_prefix(table, b"a").expect("count"), 3);
+}
+
+#[test]
+fn walks_go_through_the_values_of_a_key() {
+    let dir = tempfile::tempdir().expect("dir");
+    let rows = [("a", "1"), ("a", "12"), ("a", "2"), ("a", "3"), ("b", "4"), ("c", "5"), ("c", "6")];
+    let (writer, slab, table) = filled(dir.path(), true, &rows);
+    let txn = slab.read_fresh().expect("txn");
+    check(&txn, table, Scan::Dups(b"a"), "a=1 a=12 a=2 a=3");
+    check(&txn, table, Scan::DupsRev(b"a"), "a=3 a=2 a=12 a=1");
+    check(&txn, table, Scan::DupsRev(b"b"), "b=4");
+    check(&txn, table, Scan::DupsPrefix(b"a", b"1"), "a=1 a=12");
+    check(&txn, table, Scan::DupsRange(b"a", b"11", Some(b"2")), "a=12 a=2");
+    check(&txn, table, Scan::DupsRange(b"b", b"1", Some(b"4")), "b=4");
+    check(&txn, table, Scan::DupsRange(b"b", b"5", None), "");
+    check(&txn, table, Scan::DupsRangeRev(b"a", b"2", Some(b"12")), "a=2 a=12");
+    check(&txn, table, Scan::DupsRangeRev(b"a", b"9", None), "a=3 a=2 a=12 a=1");
+    check(&txn, table, Scan::DupsRangeRev(b"a", b"0", None), "");
+    check(&txn, table, Scan::DupsRangeRev(b"b", b"9", None), "b=4");
+    check(&txn, table, Scan::KeysPrefix(b""), "a=1 b=4 c=5");
+    check(&txn, table, Scan::RangeRev(b"b", None), "b=4 a=3 a=2 a=12 a=1");
+    check(&txn, table, Scan::RangeRev(b"c", Some(b"b")), "c=6 c=5 b=4");
+    assert_eq!(txn.count_prefix(table, b"").expect("count"), 7);
+    assert_eq!(txn.dup_count(table, b"a").expect("count"), 4);
+    assert_eq!(txn.dup_count(table, b"b").expect("count"), 1);
+    assert!(txn.has_dup(table, b"a", b"12").expect("has") && !txn.has_dup(table, b"a", b"13").expect("has"));
+    writer.run(|cx| cx.del_dup(table, b"a", b"12").map(|gone| assert!(gone))).expect("del");
+    assert!(txn.has_dup(table, b"a", b"12").expect("has"), "a snapshot does not change");
+    assert!(!slab.read_fresh().expect("txn").has_dup(table, b"a", b"12").expect("has"));
+}
+
+#[test]
+fn a_map_that_is_full_grows_and_loses_nothing() {
+    let dir = tempfile::tempdir().expect("dir");
+    let writer = Writer::start("test").expect("writer");
+    let opts = Options { map_size: MIB, growsize: Some(MIB), ..Options::default() };
+    let slab = Slab::open(&writer, &dir.path().join("a.lmdb"), opts).expect("slab");
+    let table = slab.table("rows", false).expect("table");
+    writer
+        .run(|cx| (0..20_000u32).try_for_each(|numb| cx.put(table, &numb.to_be_bytes(), &[7; 300])))
+        .expect("20 000 rows of 300 bytes fit after growth");
+    let txn = slab.read_fresh().expect("txn");
+    assert_eq!(txn.entries(table).expect("entries"), 20_000);
+    assert!(
+        txn.iter(table)
+            .expect("iter")
+            .enumerate()
+            .all(|(numb, row)| row.expect("row").0 == (numb as u32).to_be_bytes())
+    );
+}
+
+#[test]
+fn at_its_cap_a_slab_refuses_and_keeps_what_fitted() {
+    let dir = tempfile::tempdir().expect("dir");
+    let writer = Writer::start("test").expect("writer");
+    let opts = Options { map_size: MIB, maxsize: Some(2 * MIB), ..Options::default() };
+    let slab = Slab::open(&writer, &dir.path().join("a.lmdb"), opts).expect("slab");
+    let table = slab.table("rows", false).expect("table");
+    let put = |numb: u32| writer.run(|cx| cx.put(table, &numb.to_be_bytes(), &[7; 300]));
+    let (stored, error) = (0..).find_map(|numb| put(numb).err().map(|error| (numb, error))).expect("an error");
+    assert!(error.is("DbOutOfSpace"), "{error}");
+    assert!(stored > 1000);
+    let kept = slab.read_fresh().map(|txn| txn.entries(table).expect("entries"));
+    assert!(kept.is_ok_and(|kept| kept == u64::from(stored)) || slab.read().is_ok());
+}
+
+#[test]
+fn a_directory_opens_once_and_damage_is_named() {
+    let dir = tempfile::tempdir().expect("dir");
+    let path = dir.path().join("a.lmdb");
+    let writer = Writer::start("test").expect("writer");
+    let slab = Slab::open(&writer, &path, Options::small()).expect("slab");
+    assert!(Slab::open(&writer, &path, Options::small()).is_err_and(|error| error.is("SlabAlreadyOpen")));
+    let table = slab.table("rows", false).expect("table");
+    writer.run(|cx| cx.put(table, b"a", b"1")).expect("put");
+    slab.fini().expect("fini");
+    drop(slab);
+    assert_eq!(std::fs::read_to_string(dir.path().join("a.opts.yaml")).expect("opts"), "--- {}\n...\n");
+    let slab = Slab::open(&writer, &path, Options::small()).expect("reopened");
+    let table = slab.table("rows", false).expect("table");
+    assert_eq!(slab.read().expect("txn").get(table, b"a").expect("get"), Some(&b"1"[..]));
+    slab.fini().expect("fini");
+    drop(slab);
+    std::fs::write(path.join("data.mdb"), vec![b'x'; 8192]).expect("damage");
+    let error = Slab::open(&writer, &path, Options::small()).err().expect("an error");
+    assert!(error.is("BadCoreStore") && error.message().contains("data.mdb"), "{error}");
+}
+
+struct FailOnce(AtomicBool);
+
+impl Faults for FailOnce {
+    fn before_commit(&self, _: &Path) -> std::io::Result<()> {
+        if self.0.swap(false, Ordering::SeqCst) { Err(std::io::Error::from_raw_os_error(28)) } else { Ok(()) }
+    }
+}
+
+#[test]
+fn after_a_failed_commit_nothing_more_is_written() {
+    let dir = tempfile::tempdir().expect("dir");
+    let faults = Arc::new(FailOnce(AtomicBool::new(false)));
+    let conf = WriterConf { commit_period_ms: 60_000, faults: Some(faults.clone()) };
+    let writer = Writer::with_conf("test", conf).expect("writer");
+    let slab = Slab::open(&writer, &dir.path().join("a.lmdb"), Options::default()).expect("slab");
+    let table = slab.table("rows", false).expect("table");
+    writer.run(|cx| cx.put(table, b"a", b"1")).expect("put");
+    slab.commit().expect("commit");
+    faults.0.store(true, Ordering::SeqCst);
+    writer.run(|cx| cx.put(table, b"b", b"2")).expect("put");
+    assert!(slab.commit().is_err_and(|error| error.is("DbOutOfSpace")));
+    assert!(writer.run(|cx| cx.put(table, b"c", b"3")).is_err_and(|error| error.is("DbOutOfSpace")));
+    assert_eq!(slab.read().expect("txn").entries(table).expect("entries"), 1);
+    writer.fini().expect("fini");
+    assert!(writer.run(|_| Ok(())).is_err_and(|error| error.is("IsFini")));
+}
+
+#[test]
+fn a_job_that_panics_costs_only_itself() {
+    let writer = Writer::start("test").expect("writer");
+    let error = writer.run(|_| -> Result<()> { panic!("woot") }).expect_err("an error");
+    assert!(error.is("SynErr") && error.message().contains("woot"));
+    assert_eq!(writer.run(|_| Ok(7)).expect("seven"), 7);
+}
+
+#[test]
+fn table_kinds_survive_a_restart() {
+    let dir = tempfile::tempdir().expect("dir");
+    let path = dir.path().join("a.lmdb");
+    for round in 0..2 {
+        let writer = Writer::start("test").expect("writer");
+        let slab = Slab::open(&writer, &path, Options::default()).expect("slab");
+        let abrv = SlabAbrv::open(&slab, "abrv").expect("abrv");
+        let dict = SlabDict::open(&slab, "dict", b"pre:").expect("dict");
+        let keyv = SafeKeyVal::open(&slab, "kv").expect("kv").sub("user:");
+        let hot = HotCount::open(&slab, "hot").expect("hot");
+        let queue = MultiQueue::open(&slab, "queue", MultiQueue::reqids(&slab).expect("ids")).expect("queue");
+        if round == 0 {
+            writer
+                .run(|cx| {
+                    assert_eq!(abrv.set(cx, b"b")?, 0u64.to_be_bytes());
+                    assert_eq!(abrv.set(cx, b"a")?, 1u64.to_be_bytes());
+                    dict.set(cx, "a", &Value::from(1))?;
+                    keyv.set(cx, "root", &Value::from("x"))?;
+                    hot.inc(cx, "n", 3)?;
+                    queue.add(cx, "q", &Value::from("info"))?;
+                    let items = [Value::from(1), Value::from(2), Value::from(3)];
+                    assert_eq!(queue.puts(cx, "q", &items, Some(Value::from(7)))?, 0);
+                    assert_eq!(
+                        queue.puts(cx, "q", &items, Some(Value::from(7)))?,
+                        3,
+                        "a repeated request writes nothing"
+                    );
+                    queue.cull(cx, "q", 0)
+                })
+                .expect("writes");
+        }
+        assert_eq!(abrv.get(b"a"), Some(1u64.to_be_bytes()));
+        assert_eq!(abrv.name_of(0u64.to_be_bytes()).as_deref(), Some(&b"b"[..]));
+        assert_eq!(dict.get("a"), Some(Value::from(1)));
+        assert_eq!(hot.get("n"), 3);
+        let txn = slab.read_fresh().expect("txn");
+        assert_eq!(keyv.get(&txn, "root").expect("get"), Some(Value::from("x")));
+        assert_eq!((queue.size("q"), queue.next_offs("q")), (2, 3));
+        assert_eq!(queue.get(&txn, "q", 0).expect("get"), Some((1, Value::from(2))));
+        drop(txn);
+        writer.fini().expect("fini");
+    }
+}
+
+#[test]
+fn a_log_rotates_and_culls() {
+    let dir = tempfile::tempdir().expect("dir");
+    let writer = Writer::start("test").expect("writer");
+    let log = MultiSlabSeqn::open(&writer, &dir.path().join("nexuslog"), Options::log()).expect("log");
+    let add = |numb: u64| writer.run(|cx| log.put(cx, numb, &numb.to_be_bytes())).expect("put");
+    (0..10).for_each(add);
+    assert_eq!(writer.run(|cx| log.rotate(cx)).expect("rotate"), 10);
+    assert_eq!(writer.run(|cx| log.rotate(cx)).expect("rotate"), 10, "an empty tail is not closed");
+    (10..15).for_each(add);
+    assert_eq!(
+        log.read(8).expect("read").iter().map(|(offs, _)| *offs).collect::<Vec<_>>(),
+        (8..15).collect::<Vec<_>>()
+    );
+    assert!(!writer.run(|cx| log.cull(cx, 14)).expect("cull"), "one entry stays");
+    assert!(writer.run(|cx| log.cull(cx, 11)).expect("cull"));
+    assert_eq!((log.first_offs(), log.next_offs()), (12, 15));
+    assert!(!dir.path().join("nexuslog/seqn0000000000000000.lmdb").exists());
+    assert_eq!(log.read(0).expect("read").len(), 3);
+    writer.fini().expect("fini");
+    drop(log);
+    let writer = Writer::start("test").expect("writer");
+    let log = MultiSlabSeqn::open(&writer, &dir.path().join("nexuslog"), Options::log()).expect("log");
+    assert_eq!((log.first_offs(), log.next_offs()), (12, 15));
+    writer.fini().expect("fini");
+}
