@@ -1,2 +1,19 @@
+//! The Storm language as text: lexer, parser, syntax tree. It knows no database.
+//!
+//! # For the runtime
+//! - [`parse_query`] gives an `Arc<Query>`; `query.ops` are run in order over the node stream.
+//! - [`parse_lookup`] is for the modes `lookup`, `autoadd` and `search`; [`parse_eval`] parses a single value;
+//!   [`parse_cmdrargs`] splits the arguments of command-line commands.
+//! - Edits stand in `ops` one by one, without their square brackets.
+//! - Spans are byte offsets; `query.source.locate(span)` gives the `lines`, `columns` and `offsets` of `highlight`
+//!   (the runtime adds `hash`, the MD5 of the text).
+//! - A [`SyntaxError`] becomes `BadSyntax` with `at`, `text`, `mesg`, `line`, `column`, `token` and `highlight`.
 #![forbid(unsafe_code)]
-//! The Storm language as text: lexer, parser, syntax tree, formatter, highlighter
+
+pub mod ast;
+mod error;
+mod source;
+
+pub use ast::*;
+pub use error::SyntaxError;
+pub use source::{Location, Source, Span};
