@@ -22,6 +22,22 @@ pub fn load_file(path: &std::path::Path) -> Result<Option<Value>> {
     }
 }
 
+/// Writes a value as a YAML document between explicit markers, as the platform's files have them.
+pub fn dump(valu: &Value) -> Result<String> {
+    let document = json::to_json(valu)?;
+    let body = serde_saphyr::to_string(&document)
+        .map_err(|e| err!("BadDataValu", mesg = format!("The value cannot be written as YAML: {e}")))?;
+    Ok(format!("---\n{}\n...\n", body.trim_end()))
+}
+
+/// Writes a YAML file whole: a reader sees the old document or the new one, never half of one.
+pub fn save_file(path: &std::path::Path, valu: &Value) -> Result<()> {
+    let text = dump(valu)?;
+    let fresh = path.with_extension("yaml.new");
+    std::fs::write(&fresh, text)?;
+    Ok(std::fs::rename(&fresh, path)?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -32,6 +48,7 @@ mod tests {
         assert_eq!(valu.get("version"), Some(&Value::from(1)));
         assert_eq!(valu.get("aha:servers").unwrap().at(1).unwrap().at(0), Some(&Value::from("ssl://b")));
         assert_eq!(valu.get("flag"), Some(&Value::from(true)));
+        assert_eq!(load(&dump(&valu).unwrap()).unwrap(), valu);
         assert!(load("").unwrap().is_null());
         assert!(load("{a: [").is_err());
     }

@@ -1,0 +1,123 @@
+//! Operators' tools: `myelin tool <dotted.name> [arguments]`.
+//!
+//! Names, flags, exit codes and the outputs that runbooks read are the original's (`synapse.tools.<name>`); the help is
+//! ours. A tool is one row of [`TOOLS`]: its dotted name, its arguments, and the function that runs it.
+
+mod aha;
+mod axon;
+mod enroll;
+mod provision;
+mod roles;
+mod service;
+mod users;
+
+use std::future::Future;
+use std::pin::Pin;
+
+use clap::{ArgMatches, Command};
+use myelin_error::{Result, err};
+use myelin_telepath::Proxy;
+use myelin_telepath::env::TeleEnv;
+
+/// Where a tool inside a container finds the service, unless told otherwise.
+pub const HERE: &str = "cell:///vertex/storage";
+
+/// The status with which a tool ends the process.
+pub type Exit = Result<u8>;
+
+type Run = fn(ArgMatches) -> Pin<Box<dyn Future<Output = Exit> + Send>>;
+
+/// One tool.
+pub struct Tool {
+    /// The name without `synapse.tools.`.
+    pub name: &'static str,
+    /// Its arguments.
+    pub args: fn() -> Command,
+    /// What it does.
+    pub run: Run,
+}
+
+macro_rules! tool {
+    ($name:literal, $module:ident, $args:ident, $run:ident) => {
+        Tool { name: $name, args: $module::$args, run: |args| Box::pin($module::$run(args)) }
+    };
+}
+
+/// Every tool of this build.
+pub const TOOLS: &[Tool] = &[
+    tool!("aha.clone", aha, clone_args, clone),
+    tool!("aha.enroll", enroll, args, run),
+    tool!("aha.list", aha, list_args, list),
+    tool!("aha.provision", provision, key_args, key),
+    tool!("aha.provision.service", provision, service_args, service),
+    tool!("aha.provision.user", provision, user_args, user),
+    tool!("axon.get", axon, get_args, get),
+    tool!("axon.put", axon, put_args, put),
+    tool!("service.healthcheck", service, health_args, health),
+    tool!("service.modrole", roles, args, run),
+    tool!("service.moduser", users, args, run),
+    tool!("service.reload", service, reload_args, reload),
+    tool!("service.shutdown", service, shutdown_args, shutdown),
+    // Names that the original keeps for older runbooks.
+    tool!("healthcheck", service, health_args, health),
+    tool!("modrole", roles, args, run),
+    tool!("moduser", users, args, run),
+    tool!("reload", service, reload_args, reload),
+    tool!("shutdown", service, shutdown_args, shutdown),
+];
+
+/// Runs the tool of a dotted name (`synapse.tools.` before it is accepted) and returns its exit status.
+///
+/// # Errors
+/// `NoSuchName` when there is no such tool; otherwise what the tool could not do.
+pub async fn run(name: &str, argv: Vec<String>) -> Exit {
+    let short = name.strip_prefix("synapse.tools.").unwrap_or(name);
+    let tool = TOOLS.iter().find(|tool| tool.name == short).ok_or_else(|| {
+        let names: Vec<_> = TOOLS.iter().map(|tool| tool.name).collect();
+        err!("NoSuchName", mesg = format!("No tool {short:?} here. There are: {}.", names.join(", ")), name = short)
+    })?;
+    let words = std::iter::once(format!("synapse.tools.{short}")).chain(argv);
+    let args = match (tool.args)().name(tool.name).no_binary_name(false).try_get_matches_from(words) {
+        Ok(args) => args,
+        Err(usage) => {
+            let _ = usage.print();
+            return Ok(if usage.use_stderr() { 2 } else { 0 });
+        }
+    };
+    (tool.run)(args).await
+}
+
+/// Opens a service with the user's telepath environment loaded (known AHA servers, certificate directories).
+pub(crate) async fn open(url: &str) -> Result<(TeleEnv, Proxy)> {
+    let env = TeleEnv::for_tools()?;
+    let proxy = Proxy::open(url).await?;
+    Ok((env, proxy))
+}
+
+/// Ends a tool whose work failed the way the original's tools do: `ERROR: …` on standard output, status 1.
+pub(crate) fn report(outcome: Exit) -> Exit {
+    outcome.or_else(|error| {
+        let mesg = error.message();
+        if mesg.is_empty() {
+            println!("ERROR: {error}");
+        } else {
+            println!("ERROR: {mesg}");
+        }
+        Ok(1)
+    })
+}
+
+/// A required text argument; clap has made sure it is there.
+pub(crate) fn text<'a>(args: &'a ArgMatches, name: &str) -> &'a str {
+    args.get_one::<String>(name).map(String::as_str).unwrap_or_default()
+}
+
+/// An optional text argument.
+pub(crate) fn opt_text<'a>(args: &'a ArgMatches, name: &str) -> Option<&'a str> {
+    args.get_one::<String>(name).map(String::as_str)
+}
+
+/// A text argument that may be given many times.
+pub(crate) fn texts(args: &ArgMatches, name: &str) -> Vec<String> {
+    args.get_many::<String>(name).map(|many| many.cloned().collect()).unwrap_or_default()
+}
