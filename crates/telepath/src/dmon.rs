@@ -143,7 +143,7 @@ impl Dmon {
         self.0.sessions.lock().values().map(|sess| sess.pack()).collect()
     }
 
-    /// Closes the connection (and so the session) that has this session iden.
+    /// The open session that has this iden.
     pub fn session(&self, iden: &str) -> Option<Arc<Session>> {
         self.0.sessions.lock().get(iden).cloned()
     }

@@ -4,9 +4,10 @@
 //! the running call and sees the peer's end while the call runs. The handler runs one message at a time; when the peer
 //! is gone the running call is dropped where it awaits.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use myelin_error::{Error, Result, err};
 use myelin_value::{Map, Value};
 use tokio::sync::mpsc;
@@ -150,7 +151,7 @@ impl Conn {
         }
         let auth = auth_info(info.get("auth"))?;
         let cx = LoginCx { link: self.info.clone(), session: sess.clone(), auth, name: name.to_owned(), path };
-        let item = share.login(cx).await?;
+        let item = fenced(share.login(cx)).await.unwrap_or_else(Err)?;
         reply.insert("sharinfo", item.sharinfo());
         sess.set_root(item);
         reply.insert("sess", sess.iden.as_str());
@@ -198,7 +199,7 @@ impl Conn {
             return Err(private_meth(&item, name));
         }
         let cx = CallCx { session: sess.clone(), link: self.info.clone(), closed: self.closed.child_token() };
-        item.call(cx, name, args).await
+        fenced(item.call(cx, name, args)).await.unwrap_or_else(Err)
     }
 
     async fn tx_fini(&self, retn: Value) -> Result<()> {
@@ -207,7 +208,7 @@ impl Conn {
 
     async fn run_genr(&self, mut stream: ValueStream) -> Result<()> {
         self.tx.tx(&mesg("t2:genr", Map::new())).await?;
-        while let Some(item) = stream.next().await {
+        while let Some(item) = next_item(&mut stream).await {
             let (retn, failed) = match item {
                 Ok(valu) => (retn_ok(valu), false),
                 Err(e) => (retn_err(&e), true),
@@ -279,7 +280,7 @@ impl Conn {
         self.dmon.spawn(async move {
             let data = |data: Value| mesg("share:data", Map::new().with("share", iden.as_str()).with("data", data));
             let work = async {
-                while let Some(item) = stream.next().await {
+                while let Some(item) = next_item(&mut stream).await {
                     let (retn, failed) = match item {
                         Ok(valu) => (retn_ok(valu), false),
                         Err(e) => (retn_err(&e), true),
@@ -311,6 +312,20 @@ impl Conn {
         }
         self.tx.close().await;
     }
+}
+
+/// A panic in a method ends that call with an error; the link and the service live on.
+async fn fenced<T>(work: impl Future<Output = T>) -> Result<T> {
+    AssertUnwindSafe(work).catch_unwind().await.map_err(|panic| {
+        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+        tracing::error!("a call panicked: {text}");
+        err!("SynErr", mesg = format!("The call failed inside the service: {text}"))
+    })
+}
+
+async fn next_item(stream: &mut ValueStream) -> Option<Result<Value>> {
+    fenced(stream.next()).await.unwrap_or_else(|e| Some(Err(e)))
 }
 
 fn auth_info(auth: Option<&Value>) -> Result<Option<AuthInfo>> {
