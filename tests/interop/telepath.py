@@ -162,14 +162,139 @@ async def official_client(path, dirn):
             assert await prox.whoami() == ('root', ())
 
 
+class Widget(s_share.Share):
+
+    async def spin(self):
+        return 'ok'
+
+
+class Gizmo(s_base.Base):
+
+    async def __anit__(self):
+        await s_base.Base.__anit__(self)
+        self.count = 0
+
+    async def echo(self, *args, **kwargs):
+        return args, kwargs
+
+    async def fail(self):
+        raise s_exc.BadArg(mesg='as asked', foo='bar')
+
+    async def foreign(self):
+        raise ValueError('newp')
+
+    async def range(self, count, fail=False):
+        for x in range(count):
+            yield x
+        if fail:
+            raise s_exc.BadArg(mesg='mid stream')
+
+    async def forever(self):
+        self.count += 1
+        try:
+            while True:
+                yield 'x'
+                await asyncio.sleep(0.01)
+        finally:
+            self.count -= 1
+
+    async def running(self):
+        return self.count
+
+    async def whoami(self):
+        return 'gizmo'
+
+
+class Host(Gizmo, s_telepath.Aware):
+
+    async def getTeleApi(self, link, mesg, path):
+        return Api(self, link)
+
+
+class Api:
+
+    def __init__(self, item, link):
+        self.item = item
+        self.link = link
+
+    def __getattr__(self, name):
+        if name in ('running', 'echo', 'whoami', 'foreign', 'fail'):
+            return getattr(self.item, name)
+        raise AttributeError(name)
+
+    def range(self, *args, **kwargs):
+        return self.item.range(*args, **kwargs)
+
+    def forever(self):
+        return self.item.forever()
+
+    async def widget(self):
+        return await Widget.anit(self.link, {})
+
+
+async def run(path, *args, **env):
+    proc = await asyncio.create_subprocess_exec(path, *args, env={**os.environ, **env}, stdout=subprocess.PIPE)
+    out, _ = await asyncio.wait_for(proc.communicate(), 60)
+    assert proc.returncode == 0, f'{args}: {proc.returncode}'
+    return out.decode().split()
+
+
+async def official_daemon(path, dirn):
+    certs = os.path.join(dirn, 'certs')
+    cdir = s_certdir.CertDir(certs)
+    cdir.genCaCert('ca')
+    cdir.genHostCert('svc.loop.link', signas='ca')
+    cdir.genUserCert('root@loop.link', signas='ca')
+    async with await s_daemon.Daemon.anit(certdir=cdir) as dmon, await Host.anit() as host:
+        dmon.share('*', host)
+        _, port = await dmon.listen('tcp://127.0.0.1:0')
+        _, tls = await dmon.listen('ssl://127.0.0.1:0?hostname=svc.loop.link')
+        _, mutual = await dmon.listen('ssl://127.0.0.1:0?hostname=svc.loop.link&ca=ca')
+        assert await run(path, 'gizmo', f'tcp://127.0.0.1:{port}/') == ['ok']
+        assert await run(path, 'gizmo', f'ssl://127.0.0.1:{tls}/?hostname=svc.loop.link', CERTDIR=certs) == ['ok']
+        assert await run(path, 'gizmo', f'ssl://root@127.0.0.1:{mutual}/?hostname=svc.loop.link', CERTDIR=certs) == ['ok']
+
+        async def opens(want, url, **env):
+            got = await run(path, 'open', url, **env)
+            assert got == [want], f'{url}: {got}'
+        certhash = cdir.getHostCertHash('svc.loop.link')
+        await opens('"gizmo"', f'ssl://127.0.0.1:{tls}/?certhash={certhash}')
+        await opens('LinkBadCert', f'ssl://127.0.0.1:{tls}/?certhash={"0" * 64}')
+        await opens('BadCertHost', f'ssl://127.0.0.1:{tls}/', CERTDIR=certs)
+        await opens('NoSuchCert', f'ssl://newp@127.0.0.1:{mutual}/?hostname=svc.loop.link', CERTDIR=certs)
+        await opens('LinkShutDown', f'ssl://127.0.0.1:{mutual}/?hostname=svc.loop.link', CERTDIR=certs)
+        await opens('LinkErr', f'ssl://127.0.0.1:{tls}/?hostname=svc.loop.link', CERTDIR=certs + 'x')
+        await opens('NoSuchName', f'tcp://127.0.0.1:{port}/newp')
+
+
+async def official_aha(path, dirn):
+    import synapse.lib.aha as s_aha
+    import synapse.lib.cell as s_cell
+    conf = {'aha:network': 'loop.link', 'dns:name': 'aha.loop.link', 'provision:listen': None}
+    async with await s_aha.AhaCell.anit(os.path.join(dirn, 'aha'), conf=conf) as aha:
+        _, port = await aha.dmon.listen('tcp://127.0.0.1:0')
+        await aha.auth.rootuser.setPasswd('secret')
+        async with await s_cell.Cell.anit(os.path.join(dirn, 'cell'), conf={'auth:passwd': 'secret'}) as cell:
+            _, svcport = await cell.dmon.listen('tcp://127.0.0.1:0')
+            info = {'urlinfo': {'scheme': 'tcp', 'host': '127.0.0.1', 'port': svcport}, 'online': 'x' * 32, 'ready': True}
+            await aha.addAhaSvc('00.cell.loop.link', info)
+            got = await run(path, 'pool', f'tcp://root:secret@127.0.0.1:{port}', '00.cell...')
+            assert got == ['"cell"', '"cell"', 'NoSuchName'], got
+
+
 async def main():
     pars = argparse.ArgumentParser(description=__doc__)
     pars.add_argument('--binary', required=True)
     opts = pars.parse_args()
     server = example(opts.binary, 'myelin-telepath', 'echo_server')
+    client = example(opts.binary, 'myelin-telepath', 'try_client')
     with tempfile.TemporaryDirectory() as dirn:
         await official_client(server, dirn)
-    print('official client, our daemon: ok')
+        print('official client, our daemon: ok')
+        await official_daemon(client, dirn)
+        print('our client, official daemon: ok')
+        await official_aha(client, dirn)
+        print('our client, official aha: ok')
 
 
 if __name__ == '__main__':
