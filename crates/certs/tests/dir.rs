@@ -3,6 +3,8 @@
 //! Keys take seconds to make, so all but one test use those in `tests/data`. They are valid from 2020 to 2049, and
 //! otherwise just as both sides make them.
 
+#![allow(clippy::unwrap_used)] // A panic is the report, in helpers of tests too.
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 

@@ -70,7 +70,7 @@ async fn gizmo(proxy: &Proxy) -> Result<()> {
     let long = Value::from(&vec![7u8; 20_000_000][..]);
     same(
         "long",
-        &proxy.call(Todo::new("echo").arg(&*"x").arg(long.clone())).await?.at(0).cloned().unwrap_or_default(),
+        &proxy.call(Todo::new("echo").arg("x").arg(long.clone())).await?.at(0).cloned().unwrap_or_default(),
         &Value::list(["x".into(), long]),
     )?;
     same("foo", fails(proxy, "fail", "BadArg").await?.get("foo").unwrap_or(&Value::Null), &"bar".into())?;

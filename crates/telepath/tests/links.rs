@@ -1,5 +1,7 @@
 //! Our client against our daemon: pools, streams, dynamic objects, endings, limits, and looking services up.
 
+#![allow(clippy::unwrap_used)] // A panic is the report, in helpers of tests too.
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;

@@ -3,6 +3,8 @@
 //!
 //! The recordings lie beside the repository; without them these tests say so and pass.
 
+#![allow(clippy::unwrap_used)] // A panic is the report, in helpers of tests too.
+
 use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
