@@ -29,6 +29,7 @@ mod tables;
 mod telco;
 mod temporal;
 mod text;
+mod textual;
 mod url;
 
 pub mod hugenum;
