@@ -1,62 +1,172 @@
-//! Types of this family, not filled in yet.
+//! Files: `file:base`, `file:path`, `file:bytes`.
 
-use myelin_error::{Error, Result};
-use myelin_value::Value;
+use md5::{Digest, Md5};
+use myelin_error::Result;
+use myelin_value::{Value, guid_of};
+use sha1::Sha1;
+use sha2::{Sha256, Sha512};
 
 use super::ctors::Decl;
-use super::{Norm, NormCx, Type, TypeImpl};
-use crate::StorType;
+use super::text::guid_text;
+use super::textual::{TextOpts, TextRules, Textual};
+use super::{Norm, NormCx, Type, py};
 
-pub struct FileBase;
+/// `file:base`.
+pub type FileBase = Textual<FileBaseRules>;
+/// `file:path`.
+pub type FilePath = Textual<FilePathRules>;
+/// `file:bytes`.
+pub type FileBytes = Textual<FileBytesRules>;
 
-impl FileBase {
-    pub(super) fn new(_decl: Decl<'_>) -> Result<FileBase> {
-        Ok(FileBase)
+/// The rules of `file:base`: a file's name without directories.
+pub struct FileBaseRules;
+
+impl TextRules for FileBaseRules {
+    fn make(_decl: &mut Decl<'_>) -> Result<FileBaseRules> {
+        Ok(FileBaseRules)
+    }
+
+    fn norm_text(&self, _opts: &TextOpts, ty: &Type, _cx: &NormCx, text: &str) -> Result<Norm> {
+        let lower = py::strip(text).to_lowercase();
+        let norm = py::strip(&lower);
+        if norm.contains(['/', '\\']) {
+            return Err(ty.bad_valu(&Value::from(text), "A file's base name holds no slash."));
+        }
+        let made = Norm::new(norm);
+        Ok(match norm.rsplit_once('.') {
+            Some((_, ext)) => made.sub("ext", ext),
+            None => made,
+        })
     }
 }
 
-impl TypeImpl for FileBase {
-    fn norm(&self, ty: &Type, _cx: &NormCx, _valu: &Value) -> Result<Norm> {
-        Err(Error::not_supported(format!("the type {}", ty.name)))
+/// The rules of `file:path`.
+pub struct FilePathRules;
+
+impl TextRules for FilePathRules {
+    fn make(_decl: &mut Decl<'_>) -> Result<FilePathRules> {
+        Ok(FilePathRules)
     }
 
-    fn stortype(&self) -> StorType {
-        StorType::UTF8
+    fn norm_text(&self, _opts: &TextOpts, ty: &Type, _cx: &NormCx, text: &str) -> Result<Norm> {
+        let lead = if text.starts_with('/') { "/" } else { "" };
+        let lower = text.to_lowercase().replace('\\', "/");
+        let body = py::strip(&lower).trim_matches('/');
+        if matches!(body, "." | "..") {
+            return Err(ty.bad_valu(&Value::from(text), "A path that is only relative names nothing."));
+        }
+        let mut path: Vec<&str> = Vec::new();
+        for part in body.split('/') {
+            match part {
+                "" | "." => {}
+                ".." => {
+                    path.pop();
+                }
+                part => path.push(part),
+            }
+        }
+        let Some((base, dirs)) = path.split_last() else { return Ok(Norm::new("")) };
+        let mut made = Norm::new(format!("{lead}{}", path.join("/"))).sub("base", *base);
+        if let Some((_, ext)) = base.rsplit_once('.') {
+            made = made.sub("ext", ext);
+        }
+        if !dirs.is_empty() {
+            made = made.sub("dir", format!("{lead}{}", dirs.join("/")));
+        }
+        Ok(made)
     }
 }
 
-pub struct FilePath;
+/// The rules of `file:bytes`: a file by its hash, or by a guid when that is unknown.
+pub struct FileBytesRules;
 
-impl FilePath {
-    pub(super) fn new(_decl: Decl<'_>) -> Result<FilePath> {
-        Ok(FilePath)
-    }
+/// The norm of a file whose content is known.
+fn norm_bytes(byts: &[u8]) -> Norm {
+    let sha256 = hex::encode(Sha256::digest(byts));
+    Norm::new(format!("sha256:{sha256}"))
+        .sub("md5", hex::encode(Md5::digest(byts)))
+        .sub("sha1", hex::encode(Sha1::digest(byts)))
+        .sub("sha256", sha256)
+        .sub("sha512", hex::encode(Sha512::digest(byts)))
+        .sub("size", byts.len())
 }
 
-impl TypeImpl for FilePath {
-    fn norm(&self, ty: &Type, _cx: &NormCx, _valu: &Value) -> Result<Norm> {
-        Err(Error::not_supported(format!("the type {}", ty.name)))
-    }
-
-    fn stortype(&self) -> StorType {
-        StorType::UTF8
-    }
+fn norm_sha256(text: &str) -> Option<Norm> {
+    let fine = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    fine.then(|| {
+        let hash = text.to_ascii_lowercase();
+        Norm::new(format!("sha256:{hash}")).sub("sha256", hash)
+    })
 }
 
-pub struct FileBytes;
-
-impl FileBytes {
-    pub(super) fn new(_decl: Decl<'_>) -> Result<FileBytes> {
-        Ok(FileBytes)
+/// Base64 as Python's lenient decoder reads it: other characters are passed over, the first complete padding ends it.
+pub fn base64_loose(text: &str) -> Option<Vec<u8>> {
+    let (mut out, mut bits, mut have, mut pads) = (Vec::new(), 0_u32, 0_u32, 0_u32);
+    for byte in text.bytes() {
+        let digit = match byte {
+            b'A'..=b'Z' => byte - b'A',
+            b'a'..=b'z' => byte - b'a' + 26,
+            b'0'..=b'9' => byte - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
+            b'=' => {
+                if have >= 2 {
+                    pads += 1;
+                    if have + pads >= 4 {
+                        return Some(out);
+                    }
+                }
+                continue;
+            }
+            other if other.is_ascii() => continue,
+            _ => return None,
+        };
+        pads = 0;
+        bits = (bits << 6) | u32::from(digit);
+        have += 1;
+        match have {
+            2 => out.push((bits >> 4) as u8),
+            3 => out.push((bits >> 2) as u8),
+            4 => {
+                out.push(bits as u8);
+                (bits, have) = (0, 0);
+            }
+            _ => {}
+        }
     }
+    (have == 0).then_some(out)
 }
 
-impl TypeImpl for FileBytes {
-    fn norm(&self, ty: &Type, _cx: &NormCx, _valu: &Value) -> Result<Norm> {
-        Err(Error::not_supported(format!("the type {}", ty.name)))
+impl TextRules for FileBytesRules {
+    fn make(_decl: &mut Decl<'_>) -> Result<FileBytesRules> {
+        Ok(FileBytesRules)
     }
 
-    fn stortype(&self) -> StorType {
-        StorType::UTF8
+    fn norm_text(&self, _opts: &TextOpts, ty: &Type, cx: &NormCx, text: &str) -> Result<Norm> {
+        let bad = |mesg: &str| ty.bad_valu(&Value::from(text), mesg);
+        if text == "*" {
+            return Ok(Norm::new(format!("guid:{}", cx.env.rand_guid())));
+        }
+        let Some((kind, valu)) = text.split_once(':') else {
+            return norm_sha256(text).ok_or_else(|| bad("A file's value without a kind is a sha256."));
+        };
+        let made = match kind {
+            "base64" => base64_loose(valu).map(|byts| norm_bytes(&byts)),
+            "hex" => hex::decode(valu.to_lowercase()).ok().map(|byts| norm_bytes(&byts)),
+            // Unlike elsewhere, a guid is taken here without dashes only.
+            "guid" if !valu.contains('-') => guid_text(valu).map(|guid| Norm::new(format!("guid:{guid}"))),
+            "sha256" => norm_sha256(valu),
+            _ => None,
+        };
+        made.ok_or_else(|| bad("The text names no file."))
+    }
+
+    fn norm_other(&self, _opts: &TextOpts, ty: &Type, _cx: &NormCx, valu: &Value) -> Option<Result<Norm>> {
+        match valu {
+            Value::Bytes(byts) => Some(Ok(norm_bytes(byts))),
+            Value::List(items) if items.is_empty() => Some(Err(ty.bad_valu(valu, "An empty list makes no guid."))),
+            Value::List(_) => Some(Ok(Norm::new(format!("guid:{}", guid_of(valu))))),
+            _ => None,
+        }
     }
 }

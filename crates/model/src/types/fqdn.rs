@@ -1,30 +1,25 @@
-//! Types of this family, not filled in yet.
+//! Names of hosts: `inet:fqdn` and `inet:dns:name`.
+//!
+//! International names are encoded by UTS 46 and IDNA 2008; what those refuse is tried by the older IDNA 2003, as the
+//! reference does.
 
-use myelin_error::{Error, Result};
+use std::sync::Arc;
+
+use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
+use myelin_error::{Result, err};
 use myelin_value::Value;
+use unicode_normalization::UnicodeNormalization;
 
 use super::ctors::Decl;
-use super::{Norm, NormCx, Type, TypeImpl};
+use super::inet::{refang, v4_text};
+use super::textual::{TextOpts, TextRules, Textual};
+use super::{Cmpr, Norm, NormCx, StorCmpr, Type, TypeImpl, ip, py};
 use crate::StorType;
 
-pub struct DnsName;
+/// `inet:dns:name`.
+pub type DnsName = Textual<DnsNameRules>;
 
-impl DnsName {
-    pub(super) fn new(_decl: Decl<'_>) -> Result<DnsName> {
-        Ok(DnsName)
-    }
-}
-
-impl TypeImpl for DnsName {
-    fn norm(&self, ty: &Type, _cx: &NormCx, _valu: &Value) -> Result<Norm> {
-        Err(Error::not_supported(format!("the type {}", ty.name)))
-    }
-
-    fn stortype(&self) -> StorType {
-        StorType::UTF8
-    }
-}
-
+/// `inet:fqdn`: a domain name in lower case and ASCII.
 pub struct Fqdn;
 
 impl Fqdn {
@@ -33,12 +28,206 @@ impl Fqdn {
     }
 }
 
+/// The longest a label may be.
+const MAX_LABEL: usize = 63;
+
+/// The stored form of a domain name, if the text is one.
+pub fn fqdn_text(text: &str) -> Option<String> {
+    let ascii = if text.is_ascii() { clean(text).to_ascii_lowercase() } else { to_ascii(&clean(&fold_dots(text)))? };
+    let labels = ascii.split('.').all(|label| (1..=MAX_LABEL).contains(&label.len()));
+    let chars = ascii.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'));
+    (labels && chars && ip::parse_v4(&ascii).is_none()).then_some(ascii)
+}
+
+fn clean(text: &str) -> String {
+    py::strip(&refang(text)).trim_matches('.').to_owned()
+}
+
+fn fold_dots(text: &str) -> String {
+    text.nfkc().map(|ch| if matches!(ch, '\u{3002}' | '\u{ff0e}' | '\u{ff61}') { '.' } else { ch }).collect()
+}
+
+/// Characters which the two generations of the encoding treat differently.
+fn has_deviation(text: &str) -> bool {
+    text.contains(['ß', 'ẞ', 'ς', '\u{200c}', '\u{200d}'])
+}
+
+fn to_ascii(text: &str) -> Option<String> {
+    // Characters that are no letters are refused by IDNA 2008; alone they encode alike in both generations.
+    let modern = !has_deviation(text) || text.chars().all(|ch| ch.is_alphanumeric() || matches!(ch, '.' | '-'));
+    let made = Uts46::new().to_ascii(text.as_bytes(), AsciiDenyList::EMPTY, Hyphens::Allow, DnsLength::Ignore);
+    match made {
+        Ok(made) if modern => Some(made.to_ascii_lowercase()),
+        _ => text.split('.').map(label_2003).collect::<Option<Vec<_>>>().map(|labels| labels.join(".")),
+    }
+}
+
+/// A label by IDNA 2003: folded, checked for what is prohibited, encoded when not ASCII.
+fn label_2003(label: &str) -> Option<String> {
+    let folded: String = label
+        .chars()
+        .filter(|ch| !is_mapped_away(*ch))
+        .flat_map(|ch| match ch {
+            'ß' | 'ẞ' => vec!['s', 's'],
+            'ς' => vec!['σ'],
+            other => other.to_lowercase().collect(),
+        })
+        .collect();
+    let folded: String = folded.nfkc().collect();
+    if folded.is_ascii() {
+        return Some(folded.to_ascii_lowercase());
+    }
+    if folded.chars().any(is_prohibited) || folded.starts_with("xn--") {
+        return None;
+    }
+    idna::punycode::encode_str(&folded).map(|code| format!("xn--{code}").to_ascii_lowercase())
+}
+
+fn is_mapped_away(ch: char) -> bool {
+    matches!(ch, '\u{ad}' | '\u{34f}' | '\u{1806}' | '\u{180b}'..='\u{180d}' | '\u{200b}'..='\u{200d}' | '\u{2060}'
+        | '\u{fe00}'..='\u{fe0f}' | '\u{feff}')
+}
+
+fn is_prohibited(ch: char) -> bool {
+    (py::is_space(ch) && ch != ' ')
+        || (ch.is_control() && !ch.is_ascii())
+        || matches!(ch, '\u{340}' | '\u{341}' | '\u{6dd}' | '\u{70f}' | '\u{180e}' | '\u{200e}' | '\u{200f}'
+            | '\u{2028}'..='\u{202e}' | '\u{2061}'..='\u{2063}' | '\u{206a}'..='\u{206f}' | '\u{2ff0}'..='\u{2ffb}'
+            | '\u{e000}'..='\u{f8ff}' | '\u{fdd0}'..='\u{fdef}' | '\u{fff9}'..='\u{ffff}' | '\u{e0001}'
+            | '\u{e0020}'..='\u{e007f}' | '\u{f0000}'..='\u{10ffff}')
+}
+
+/// A stored name for reading: international labels decoded where they can be.
+pub fn fqdn_repr(name: &str) -> String {
+    if !name.split('.').any(|label| label.starts_with("xn--")) {
+        return name.to_owned();
+    }
+    let (text, done) = Uts46::new().to_unicode(name.as_bytes(), AsciiDenyList::EMPTY, Hyphens::Allow);
+    if done.is_ok() {
+        return text.into_owned();
+    }
+    let decoded: Option<Vec<String>> = name.split('.').map(decode_2003).collect();
+    decoded.map_or_else(|| name.to_owned(), |labels| labels.join("."))
+}
+
+fn decode_2003(label: &str) -> Option<String> {
+    let Some(code) = label.strip_prefix("xn--") else { return Some(label.to_owned()) };
+    let text = idna::punycode::decode_to_string(code)?;
+    (label_2003(&text)? == label).then_some(text)
+}
+
 impl TypeImpl for Fqdn {
-    fn norm(&self, ty: &Type, _cx: &NormCx, _valu: &Value) -> Result<Norm> {
-        Err(Error::not_supported(format!("the type {}", ty.name)))
+    fn norm(&self, ty: &Type, _cx: &NormCx, valu: &Value) -> Result<Norm> {
+        let Value::Str(text) = valu else { return Err(ty.no_norm(valu.kind())) };
+        let norm: Arc<str> = fqdn_text(text).ok_or_else(|| ty.bad_valu(valu, "The text is no domain name."))?.into();
+        let made = Norm::new(&norm);
+        Ok(match norm.split_once('.') {
+            Some((host, domain)) => made.sub("host", host).sub("domain", domain),
+            None => made.sub("host", norm.clone()).sub("issuffix", 1),
+        })
+    }
+
+    fn repr(&self, _ty: &Type, _cx: &NormCx, norm: &Value) -> Result<Value> {
+        Ok(match norm {
+            Value::Str(text) if text.contains("xn--") => Value::from(fqdn_repr(text)),
+            other => other.clone(),
+        })
+    }
+
+    fn cmpr_ctor(&self, _ty: &Arc<Type>, _cx: &NormCx, op: &str, rhs: &Value) -> Option<Result<Cmpr>> {
+        match (op, rhs) {
+            ("=", Value::Str(text)) if text.is_empty() => Some(Ok(Box::new(|_| Ok(false)))),
+            ("=", Value::Str(text)) => text.strip_prefix('*').map(|suffix| {
+                let suffix = suffix.to_owned();
+                let cmpr: Cmpr = Box::new(move |valu| Ok(valu.as_str().is_some_and(|have| have.ends_with(&suffix))));
+                Ok(cmpr)
+            }),
+            _ => None,
+        }
+    }
+
+    fn lift(&self, ty: &Type, cx: &NormCx, op: &str, valu: &Value) -> Option<Result<Vec<StorCmpr>>> {
+        let ("=", Value::Str(text)) = (op, valu) else { return None };
+        let bad = |mesg: &str| Some(Err(err!("BadLiftValu", mesg = mesg, name = &ty.name, valu = valu.clone())));
+        if text.is_empty() {
+            return bad("There is no domain name to lift by in an empty text.");
+        }
+        if &**text == "*" {
+            return Some(Ok(ty.stor("=", "*")));
+        }
+        let (wild, rest) = match text.strip_prefix("*.") {
+            Some(rest) => ("*.", rest),
+            None => match text.strip_prefix('*') {
+                Some(rest) => ("*", rest),
+                None if text.contains('*') => return bad("A wildcard may only stand at the beginning."),
+                None => return None,
+            },
+        };
+        Some(
+            ty.norm(cx, &Value::from(rest))
+                .map(|norm| ty.stor("=", format!("{wild}{}", norm.value.as_str().unwrap_or_default()))),
+        )
     }
 
     fn stortype(&self) -> StorType {
         StorType::FQDN
+    }
+}
+
+/// The rules of `inet:dns:name`: anything that is asked of a name server, and what it may mean.
+pub struct DnsNameRules;
+
+fn sub_v6(made: Norm, addr: u128) -> Norm {
+    let made = made.sub("ipv6", ip::v6_norm(addr));
+    match ip::v6_mapped(addr) {
+        Some(v4) => made.sub("ipv4", v4),
+        None => made,
+    }
+}
+
+impl TextRules for DnsNameRules {
+    fn make(_decl: &mut Decl<'_>) -> Result<DnsNameRules> {
+        Ok(DnsNameRules)
+    }
+
+    fn norm_text(&self, _opts: &TextOpts, ty: &Type, _cx: &NormCx, text: &str) -> Result<Norm> {
+        let lower = text.to_lowercase();
+        let norm = py::strip(&lower);
+        let made = Norm::new(norm);
+        if !norm.is_empty() && norm.chars().all(char::is_numeric) {
+            return Ok(made);
+        }
+        if let Some(rev) = norm.strip_suffix(".in-addr.arpa") {
+            let quad: Vec<&str> = rev.split('.').rev().collect();
+            return Ok(match v4_text(&quad.join(".")) {
+                Some(v4) => made.sub("ipv4", v4),
+                None => made,
+            });
+        }
+        if let Some(rev) = norm.strip_suffix(".ip6.arpa") {
+            let nibbles: String = rev.chars().rev().filter(|ch| *ch != '.').collect();
+            if nibbles.chars().count() != 32 {
+                return Ok(made);
+            }
+            let addr = u128::from_str_radix(&nibbles, 16).ok().filter(|_| !nibbles.starts_with('+'));
+            return addr
+                .map(|addr| sub_v6(made, addr))
+                .ok_or_else(|| ty.bad_valu(&Value::from(text), "The reverse name does not consist of hex digits."));
+        }
+        let made = match v4_text(norm) {
+            Some(v4) => made.sub("ipv4", v4),
+            None => match super::inet::v6_text(norm) {
+                Some((addr, None)) => sub_v6(made, addr),
+                Some((addr, Some(zone))) if ip::v6_mapped(addr).is_none() => {
+                    made.sub("ipv6", format!("{}%{zone}", ip::v6_repr(addr)))
+                }
+                Some((addr, _)) => sub_v6(made, addr),
+                None => made,
+            },
+        };
+        Ok(match fqdn_text(norm) {
+            Some(fqdn) => made.sub("fqdn", fqdn),
+            None => made,
+        })
     }
 }

@@ -1,77 +1,142 @@
-//! Types of this family, not filled in yet.
+//! Addresses of the internet: IPv4, IPv6, their ranges and networks, and `inet:addr`.
 
-use myelin_error::{Error, Result};
-use myelin_value::Value;
+use std::sync::Arc;
 
+use myelin_error::{Result, err};
+use myelin_value::{Value, guid_of};
+
+use super::cmpr::ORDERED;
 use super::ctors::Decl;
-use super::{Norm, NormCx, Type, TypeImpl};
+use super::structures::{Range, split_once};
+use super::textual::{TextOpts, TextRules, Textual};
+use super::{Cmpr, Norm, NormCx, StorCmpr, Type, TypeImpl, TypeVals, ip, py};
 use crate::StorType;
 
-pub struct Addr;
+/// `inet:addr` and what extends it.
+pub type Addr = Textual<AddrRules>;
+/// `inet:cidr4`.
+pub type Cidr4 = Textual<Cidr4Rules>;
+/// `inet:cidr6`.
+pub type Cidr6 = Textual<Cidr6Rules>;
 
-impl Addr {
-    pub(super) fn new(_decl: Decl<'_>) -> Result<Addr> {
-        Ok(Addr)
+/// The text without the brackets that keep it from being a link.
+pub(super) fn refang(text: &str) -> std::borrow::Cow<'_, str> {
+    if !text.contains(['[', '(']) {
+        return std::borrow::Cow::Borrowed(text);
     }
+    std::borrow::Cow::Owned(text.replace("[.]", ".").replace("(.)", "."))
 }
 
-impl TypeImpl for Addr {
-    fn norm(&self, ty: &Type, _cx: &NormCx, _valu: &Value) -> Result<Norm> {
-        Err(Error::not_supported(format!("the type {}", ty.name)))
+/// An IPv4 address from text.
+pub(super) fn v4_text(text: &str) -> Option<u32> {
+    if text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
+        return ip::aton(text);
     }
-
-    fn stortype(&self) -> StorType {
-        StorType::UTF8
-    }
+    ip::aton(&py::printables(&refang(text)))
 }
 
-pub struct Cidr4;
-
-impl Cidr4 {
-    pub(super) fn new(_decl: Decl<'_>) -> Result<Cidr4> {
-        Ok(Cidr4)
+/// An IPv6 address from text, where IPv4 text becomes its mapped address.
+pub(super) fn v6_text(text: &str) -> Option<(u128, Option<String>)> {
+    let clean = py::printables(text);
+    if clean.contains(':') {
+        return ip::parse_v6(&clean).map(|(addr, zone)| (addr, zone.map(str::to_owned)));
     }
+    ip::parse_v4(&clean).map(|v4| (0xffff_0000_0000 | u128::from(v4), None))
 }
 
-impl TypeImpl for Cidr4 {
-    fn norm(&self, ty: &Type, _cx: &NormCx, _valu: &Value) -> Result<Norm> {
-        Err(Error::not_supported(format!("the type {}", ty.name)))
-    }
-
-    fn stortype(&self) -> StorType {
-        StorType::UTF8
-    }
+/// A port from text, with its number.
+pub(super) fn port_text(ty: &Type, text: &str) -> Result<i64> {
+    let port = py::int_auto(text).and_then(|port| port.as_i64()).filter(|port| (0..=65535).contains(port));
+    port.ok_or_else(|| ty.bad_valu(&Value::from(text), "The port is none: it lies between 0 and 65535."))
 }
 
-pub struct Cidr6;
-
-impl Cidr6 {
-    pub(super) fn new(_decl: Decl<'_>) -> Result<Cidr6> {
-        Ok(Cidr6)
-    }
-}
-
-impl TypeImpl for Cidr6 {
-    fn norm(&self, ty: &Type, _cx: &NormCx, _valu: &Value) -> Result<Norm> {
-        Err(Error::not_supported(format!("the type {}", ty.name)))
-    }
-
-    fn stortype(&self) -> StorType {
-        StorType::UTF8
-    }
-}
-
+/// `inet:ipv4`: an address as a number.
 pub struct IPv4;
 
 impl IPv4 {
     pub(super) fn new(_decl: Decl<'_>) -> Result<IPv4> {
         Ok(IPv4)
     }
+
+    fn req(ty: &Type, text: &str) -> Result<u32> {
+        v4_text(text).ok_or_else(|| ty.bad_valu(&Value::from(text), "The text is no IPv4 address."))
+    }
+
+    fn norm_int(ty: &Type, valu: &Value) -> Result<Norm> {
+        let addr = valu.as_i64().and_then(|addr| u32::try_from(addr).ok());
+        addr.map(v4_norm).ok_or_else(|| ty.bad_valu(valu, "The number lies outside the IPv4 addresses."))
+    }
+
+    /// The first and last address that text stands for, when it is a network or a range.
+    fn span(ty: &Type, text: &str) -> Option<Result<(u32, u32)>> {
+        if let Some((addr, bits)) = text.split_once('/') {
+            return Some(IPv4::req(ty, addr).and_then(|addr| {
+                let mask = cidr_mask(bits).ok_or_else(|| ty.bad_valu(&Value::from(text), "The CIDR mask is none."))?;
+                Ok((addr & mask, addr | !mask))
+            }));
+        }
+        let (min, max) = text.split_once('-')?;
+        Some(IPv4::req(ty, min).and_then(|min| Ok((min, IPv4::req(ty, max)?))))
+    }
+}
+
+fn v4_norm(addr: u32) -> Norm {
+    Norm::new(addr).sub("type", ip::v4_type(addr))
+}
+
+fn cidr_bits(bits: &str) -> Option<u32> {
+    let bits = py::int_decimal(bits)?.as_i64()?;
+    u32::try_from(bits).ok().filter(|bits| *bits <= 32)
+}
+
+fn cidr_mask(bits: &str) -> Option<u32> {
+    cidr_bits(bits).map(|bits| u32::MAX.checked_shl(32 - bits).unwrap_or(0))
 }
 
 impl TypeImpl for IPv4 {
-    fn norm(&self, ty: &Type, _cx: &NormCx, _valu: &Value) -> Result<Norm> {
-        Err(Error::not_supported(format!("the type {}", ty.name)))
+    fn norm(&self, ty: &Type, _cx: &NormCx, valu: &Value) -> Result<Norm> {
+        match valu {
+            Value::Str(text) => IPv4::req(ty, text).map(v4_norm),
+            Value::Int(_) | Value::Big(_) => IPv4::norm_int(ty, valu),
+            other => Err(ty.no_norm(other.kind())),
+        }
+    }
+
+    fn repr(&self, ty: &Type, _cx: &NormCx, norm: &Value) -> Result<Value> {
+        let addr = norm.as_i64().and_then(|addr| u32::try_from(addr).ok());
+        addr.map(|addr| Value::from(ip::v4_repr(addr)))
+            .ok_or_else(|| ty.bad_valu(norm, "The stored value is no address."))
+    }
+
+    fn cmpr_ctor(&self, ty: &Arc<Type>, _cx: &NormCx, op: &str, rhs: &Value) -> Option<Result<Cmpr>> {
+        let span = match (op, rhs) {
+            ("=", Value::Str(text)) => IPv4::span(ty, text)?,
+            _ => return None,
+        };
+        Some(span.map(|(min, max)| -> Cmpr {
+            let (min, max) = (i64::from(min), i64::from(max));
+            Box::new(move |valu| Ok(valu.as_i64().is_some_and(|have| min <= have && have <= max)))
+        }))
+    }
+
+    fn cmpr_names(&self) -> &'static [&'static str] {
+        ORDERED
+    }
+
+    fn lift(&self, ty: &Type, _cx: &NormCx, op: &str, valu: &Value) -> Option<Result<Vec<StorCmpr>>> {
+        match (op, valu) {
+            ("=", Value::Str(text)) => Some(IPv4::span(ty, text)?.map(|(min, max)| ty.stor("range=", [min, max]))),
+            _ => None,
+        }
+    }
+
+    fn lift_names(&self) -> &'static [&'static str] {
+        ORDERED
+    }
+
+    fn type_vals(&self, ty: &Type, _cx: &NormCx, valu: &Value) -> Option<Result<TypeVals>> {
+        let span = IPv4::span(ty, valu.as_str()?)?;
+        Some(span.map(|(min, max)| -> TypeVals { Box::new((min..=max).map(Value::from)) }))
     }
 
     fn stortype(&self) -> StorType {
@@ -79,17 +144,107 @@ impl TypeImpl for IPv4 {
     }
 }
 
+/// `inet:ipv6`: an address as its shortest text.
 pub struct IPv6;
 
 impl IPv6 {
     pub(super) fn new(_decl: Decl<'_>) -> Result<IPv6> {
         Ok(IPv6)
     }
+
+    fn span(ty: &Type, text: &str) -> Option<Result<(u128, u128)>> {
+        let bad = |mesg: &str| ty.bad_valu(&Value::from(text), mesg);
+        if text.contains('/') {
+            return Some(ip::parse_cidr6(text).ok_or_else(|| bad("The text is no IPv6 network.")).map(
+                |(addr, _, bits)| {
+                    let host = ip::host_bits6(bits);
+                    (addr & !host, addr | host)
+                },
+            ));
+        }
+        let (min, max) = text.split_once('-')?;
+        let pair = ip::parse_v6(min).zip(ip::parse_v6(max)).map(|((min, _), (max, _))| (min, max));
+        Some(pair.ok_or_else(|| bad("The text is no range of IPv6 addresses.")))
+    }
+}
+
+/// The norm of an IPv6 address.
+fn v6_norm(addr: u128, zone: Option<&str>) -> Norm {
+    let (kind, scope) = (ip::v6_type(addr), ip::v6_scope(addr));
+    let mut text = ip::v6_norm(addr);
+    let mapped = ip::v6_mapped(addr);
+    if let (Some(zone), None) = (zone, mapped) {
+        text.push('%');
+        text.push_str(zone);
+    }
+    let made = Norm::new(text).sub("type", kind).sub("scope", scope);
+    match mapped {
+        Some(v4) => made.sub("ipv4", v4),
+        None => made,
+    }
+}
+
+/// A stored or given IPv6 address as a number, for comparing.
+fn v6_number(valu: &Value) -> Option<u128> {
+    match valu {
+        Value::Str(text) => ip::parse_v6(text).map(|(addr, _)| addr),
+        Value::Int(_) | Value::Big(_) => valu.to_bigint().and_then(|addr| u128::try_from(addr).ok()),
+        _ => None,
+    }
 }
 
 impl TypeImpl for IPv6 {
-    fn norm(&self, ty: &Type, _cx: &NormCx, _valu: &Value) -> Result<Norm> {
-        Err(Error::not_supported(format!("the type {}", ty.name)))
+    fn norm(&self, ty: &Type, _cx: &NormCx, valu: &Value) -> Result<Norm> {
+        let found = match valu {
+            Value::Str(text) => v6_text(text).map(|(addr, zone)| v6_norm(addr, zone.as_deref())),
+            Value::Int(_) | Value::Big(_) => v6_number(valu).map(|addr| v6_norm(addr, None)),
+            other => return Err(ty.no_norm(other.kind())),
+        };
+        found.ok_or_else(|| ty.bad_valu(valu, "The value is no IPv6 address."))
+    }
+
+    fn cmpr_ctor(&self, ty: &Arc<Type>, _cx: &NormCx, op: &str, rhs: &Value) -> Option<Result<Cmpr>> {
+        let name = ty.name.clone();
+        let bad = move || err!("BadTypeValu", mesg = "The stored value is no IPv6 address.", name = &name);
+        if let ("=", Value::Str(text)) = (op, rhs) {
+            return Some(IPv6::span(ty, text)?.map(|(min, max)| -> Cmpr {
+                Box::new(move |valu| v6_number(valu).map(|have| min <= have && have <= max).ok_or_else(&bad))
+            }));
+        }
+        let pass: fn(std::cmp::Ordering) -> bool = match op {
+            "<" => std::cmp::Ordering::is_lt,
+            ">" => std::cmp::Ordering::is_gt,
+            "<=" => std::cmp::Ordering::is_le,
+            ">=" => std::cmp::Ordering::is_ge,
+            _ => return None,
+        };
+        // Bare IPv4 text is not accepted on this side: the reference never mapped it here.
+        Some(match v6_number(rhs) {
+            Some(than) => Ok(Box::new(move |valu| v6_number(valu).map(|have| pass(have.cmp(&than))).ok_or_else(&bad))),
+            None => Err(ty.bad_valu(rhs, "The value is no IPv6 address.")),
+        })
+    }
+
+    fn cmpr_names(&self) -> &'static [&'static str] {
+        ORDERED
+    }
+
+    fn lift(&self, ty: &Type, _cx: &NormCx, op: &str, valu: &Value) -> Option<Result<Vec<StorCmpr>>> {
+        match (op, valu) {
+            ("=", Value::Str(text)) => {
+                Some(IPv6::span(ty, text)?.map(|(min, max)| ty.stor("range=", [ip::v6_repr(min), ip::v6_repr(max)])))
+            }
+            _ => None,
+        }
+    }
+
+    fn lift_names(&self) -> &'static [&'static str] {
+        ORDERED
+    }
+
+    fn type_vals(&self, ty: &Type, _cx: &NormCx, valu: &Value) -> Option<Result<TypeVals>> {
+        let span = IPv6::span(ty, valu.as_str()?)?;
+        Some(span.map(|(min, max)| -> TypeVals { Box::new((min..=max).map(|addr| Value::from(ip::v6_repr(addr)))) }))
     }
 
     fn stortype(&self) -> StorType {
@@ -97,17 +252,37 @@ impl TypeImpl for IPv6 {
     }
 }
 
-pub struct IPv4Range;
+/// `inet:ipv4range`.
+pub struct IPv4Range {
+    range: Range,
+}
+
+fn range_of(decl: Decl<'_>, name: &str) -> Result<Range> {
+    decl.opts.insert("type", Value::list([Value::from(name), Value::from(myelin_value::Map::new())]));
+    Range::new(decl)
+}
 
 impl IPv4Range {
-    pub(super) fn new(_decl: Decl<'_>) -> Result<IPv4Range> {
-        Ok(IPv4Range)
+    pub(super) fn new(decl: Decl<'_>) -> Result<IPv4Range> {
+        range_of(decl, "inet:ipv4").map(|range| IPv4Range { range })
     }
 }
 
 impl TypeImpl for IPv4Range {
-    fn norm(&self, ty: &Type, _cx: &NormCx, _valu: &Value) -> Result<Norm> {
-        Err(Error::not_supported(format!("the type {}", ty.name)))
+    fn norm(&self, ty: &Type, cx: &NormCx, valu: &Value) -> Result<Norm> {
+        match valu {
+            Value::Str(text) if text.contains('-') => self.range.norm_pair(ty, cx, &split_once(text, '-'), py::cmp),
+            Value::Str(text) => {
+                let (net, last, _) = norm_cidr4(ty, text)?;
+                self.range.norm_pair(ty, cx, &[Value::from(net), Value::from(last)], py::cmp)
+            }
+            Value::List(items) => self.range.norm_pair(ty, cx, items, py::cmp),
+            other => Err(ty.no_norm(other.kind())),
+        }
+    }
+
+    fn repr(&self, ty: &Type, cx: &NormCx, norm: &Value) -> Result<Value> {
+        self.range.repr_pair(ty, cx, norm)
     }
 
     fn stortype(&self) -> StorType {
@@ -115,20 +290,188 @@ impl TypeImpl for IPv4Range {
     }
 }
 
-pub struct IPv6Range;
+/// `inet:ipv6range`.
+pub struct IPv6Range {
+    range: Range,
+}
 
 impl IPv6Range {
-    pub(super) fn new(_decl: Decl<'_>) -> Result<IPv6Range> {
-        Ok(IPv6Range)
+    pub(super) fn new(decl: Decl<'_>) -> Result<IPv6Range> {
+        range_of(decl, "inet:ipv6").map(|range| IPv6Range { range })
     }
+}
+
+fn v6_order(left: &Value, right: &Value) -> Option<std::cmp::Ordering> {
+    Some(v6_number(left)?.cmp(&v6_number(right)?))
 }
 
 impl TypeImpl for IPv6Range {
-    fn norm(&self, ty: &Type, _cx: &NormCx, _valu: &Value) -> Result<Norm> {
-        Err(Error::not_supported(format!("the type {}", ty.name)))
+    fn norm(&self, ty: &Type, cx: &NormCx, valu: &Value) -> Result<Norm> {
+        match valu {
+            Value::Str(text) if text.contains('-') => self.range.norm_pair(ty, cx, &split_once(text, '-'), v6_order),
+            Value::Str(text) => {
+                let (net, bits) = norm_cidr6(ty, text)?;
+                let last = ip::v6_repr(net | ip::host_bits6(bits));
+                self.range.norm_pair(ty, cx, &[Value::from(ip::v6_repr(net)), Value::from(last)], v6_order)
+            }
+            Value::List(items) => self.range.norm_pair(ty, cx, items, v6_order),
+            other => Err(ty.no_norm(other.kind())),
+        }
+    }
+
+    fn repr(&self, ty: &Type, cx: &NormCx, norm: &Value) -> Result<Value> {
+        self.range.repr_pair(ty, cx, norm)
     }
 
     fn stortype(&self) -> StorType {
         StorType::MSGP
+    }
+}
+
+/// First address, last address and bits of an IPv4 network.
+fn norm_cidr4(ty: &Type, text: &str) -> Result<(u32, u32, u32)> {
+    let bad = |mesg: &str| ty.bad_valu(&Value::from(text), mesg);
+    let (addr, bits) = text.split_once('/').ok_or_else(|| bad("The CIDR mask is missing."))?;
+    let bits = cidr_bits(bits).ok_or_else(|| bad("The CIDR mask is none."))?;
+    let addr = v4_text(addr).ok_or_else(|| bad("The text is no IPv4 network."))?;
+    let mask = u32::MAX.checked_shl(32 - bits).unwrap_or(0);
+    Ok((addr & mask, addr | !mask, bits))
+}
+
+/// The rules of `inet:cidr4`.
+pub struct Cidr4Rules;
+
+impl TextRules for Cidr4Rules {
+    fn make(_decl: &mut Decl<'_>) -> Result<Cidr4Rules> {
+        Ok(Cidr4Rules)
+    }
+
+    fn norm_text(&self, _opts: &TextOpts, ty: &Type, _cx: &NormCx, text: &str) -> Result<Norm> {
+        let (net, last, bits) = norm_cidr4(ty, text)?;
+        let norm = format!("{}/{bits}", ip::v4_repr(net));
+        Ok(Norm::new(norm).sub("broadcast", last).sub("mask", bits).sub("network", net))
+    }
+}
+
+/// First address and bits of an IPv6 network. Host bits may not be set.
+fn norm_cidr6(ty: &Type, text: &str) -> Result<(u128, u32)> {
+    let found = text.contains('/').then(|| ip::parse_cidr6(text)).flatten();
+    match found {
+        Some((addr, _, bits)) if addr & ip::host_bits6(bits) == 0 => Ok((addr, bits)),
+        _ => Err(ty.bad_valu(&Value::from(text), "The text is no IPv6 network.")),
+    }
+}
+
+/// The rules of `inet:cidr6`.
+pub struct Cidr6Rules;
+
+impl TextRules for Cidr6Rules {
+    fn make(_decl: &mut Decl<'_>) -> Result<Cidr6Rules> {
+        Ok(Cidr6Rules)
+    }
+
+    fn norm_text(&self, _opts: &TextOpts, ty: &Type, _cx: &NormCx, text: &str) -> Result<Norm> {
+        let (net, bits) = norm_cidr6(ty, text)?;
+        let network = ip::v6_repr(net);
+        let last = ip::v6_repr(net | ip::host_bits6(bits));
+        Ok(Norm::new(format!("{network}/{bits}")).sub("broadcast", last).sub("mask", bits).sub("network", network))
+    }
+}
+
+/// The rules of `inet:addr`.
+pub struct AddrRules {
+    defport: Option<i64>,
+    defproto: Arc<str>,
+}
+
+/// The address and port of `[addr]` or `[addr]:port`.
+pub(super) fn bracketed(text: &str) -> Option<(&str, Option<&str>)> {
+    let (addr, rest) = text.strip_prefix('[')?.split_once(']')?;
+    let plain = !addr.is_empty() && addr.bytes().all(|byte| byte.is_ascii_hexdigit() || matches!(byte, b'.' | b':'));
+    match (plain, rest.strip_prefix(':')) {
+        (true, Some(port)) if !port.is_empty() && port.chars().all(|ch| py::decimal_digit(ch).is_some()) => {
+            Some((addr, Some(port)))
+        }
+        (true, None) if rest.is_empty() => Some((addr, None)),
+        _ => None,
+    }
+}
+
+impl AddrRules {
+    /// The text before the port, the port, and how it prints.
+    fn split_port<'a>(&self, ty: &Type, text: &'a str) -> Result<(&'a str, Option<i64>, String)> {
+        match text.split_once(':') {
+            Some((text, port)) => {
+                let port = port_text(ty, port)?;
+                Ok((text, Some(port).filter(|port| *port != 0), format!(":{port}")))
+            }
+            None => match self.defport {
+                Some(port) => Ok((text, Some(port), format!(":{port}"))),
+                None => Ok((text, None, String::new())),
+            },
+        }
+    }
+
+    fn norm_v6(&self, ty: &Type, proto: &str, made: Norm, addr: &str, port: Option<i64>) -> Result<Norm> {
+        let found = v6_text(addr).map(|(addr, zone)| v6_norm(addr, zone.as_deref()));
+        let addr = found.ok_or_else(|| ty.bad_valu(&Value::from(addr), "The text is no IPv6 address."))?;
+        let made = match addr.info.sub("ipv4") {
+            Some(v4) => made.sub("ipv4", v4.clone()),
+            None => made,
+        };
+        let text = addr.value.as_str().unwrap_or_default().to_owned();
+        let mut made = made.sub("ipv6", addr.value);
+        let mut port_repr = String::new();
+        if let Some(port) = port {
+            made = made.sub("port", port);
+            port_repr = format!(":{port}");
+        }
+        made.value = Value::from(format!("{proto}://[{text}]{port_repr}"));
+        Ok(made)
+    }
+}
+
+impl TextRules for AddrRules {
+    fn make(decl: &mut Decl<'_>) -> Result<AddrRules> {
+        let defport = decl.opt("defport").and_then(Value::as_i64).filter(|port| *port != 0);
+        let defproto = decl.text("defproto").unwrap_or("tcp").into();
+        Ok(AddrRules { defport, defproto })
+    }
+
+    fn norm_text(&self, _opts: &TextOpts, ty: &Type, _cx: &NormCx, orig: &str) -> Result<Norm> {
+        let bad = |mesg: &str| ty.bad_valu(&Value::from(orig), mesg);
+        let lower = orig.to_lowercase();
+        let (proto, text) = lower.split_once("://").unwrap_or((&*self.defproto, &lower));
+        if !matches!(proto, "tcp" | "udp" | "icmp" | "host" | "gre") {
+            return Err(bad("The protocol is none of: tcp, udp, icmp, host, gre."));
+        }
+        let made = Norm::new(Value::Null).sub("proto", proto);
+        let no_ports = |port: Option<i64>| match (proto, port) {
+            ("gre", Some(port)) if port != 0 => Err(bad("The protocol gre has no ports.")),
+            _ => Ok(()),
+        };
+        let text = py::strip(text).trim_matches('/');
+        if proto == "host" {
+            let (host, port, port_repr) = self.split_port(ty, text)?;
+            let guid = guid_of(&Value::from(host));
+            let mut made = if let Some(port) = port { made.sub("port", port) } else { made }.sub("host", guid.as_str());
+            made.value = Value::from(format!("host://{guid}{port_repr}"));
+            return Ok(made);
+        }
+        if text.starts_with('[') {
+            let (addr, port) = bracketed(text).ok_or_else(|| bad("The text is no IPv6 address with a port."))?;
+            let port = port.map(|port| port_text(ty, port)).transpose()?;
+            let made = self.norm_v6(ty, proto, made, addr, port)?;
+            return no_ports(port).map(|()| made);
+        }
+        if text.matches(':').count() >= 2 {
+            return self.norm_v6(ty, proto, made, text, None);
+        }
+        let (addr, port, port_repr) = self.split_port(ty, text)?;
+        no_ports(port)?;
+        let addr = v4_text(addr).ok_or_else(|| bad("The text is no IPv4 address."))?;
+        let mut made = if let Some(port) = port { made.sub("port", port) } else { made }.sub("ipv4", addr);
+        made.value = Value::from(format!("{proto}://{}{port_repr}", ip::v4_repr(addr)));
+        Ok(made)
     }
 }

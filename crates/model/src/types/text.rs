@@ -141,6 +141,16 @@ pub fn guid_text(text: &str) -> Option<String> {
     (lower.len() == 32 && lower.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(lower)
 }
 
+/// The lift of guids by a prefix.
+pub(super) fn guid_prefix_lift(ty: &Type, op: &str, valu: &Value) -> Option<Result<Vec<StorCmpr>>> {
+    if op != "^=" {
+        return None;
+    }
+    let byts = valu.text_bytes().or_else(|| valu.as_bytes()).and_then(|text| hex::decode(text).ok());
+    let byts = byts.ok_or_else(|| ty.bad_valu(valu, "A guid's prefix is an even number of hex characters."));
+    Some(byts.map(|byts| ty.stor("^=", Value::from(&byts[..]))))
+}
+
 impl TypeImpl for Guid {
     fn norm(&self, ty: &Type, cx: &NormCx, valu: &Value) -> Result<Norm> {
         match valu {
@@ -153,12 +163,7 @@ impl TypeImpl for Guid {
     }
 
     fn lift(&self, ty: &Type, _cx: &NormCx, op: &str, valu: &Value) -> Option<Result<Vec<StorCmpr>>> {
-        if op != "^=" {
-            return None;
-        }
-        let byts = valu.text_bytes().or_else(|| valu.as_bytes()).and_then(|text| hex::decode(text).ok());
-        let byts = byts.ok_or_else(|| ty.bad_valu(valu, "A guid's prefix is an even number of hex characters."));
-        Some(byts.map(|byts| ty.stor("^=", Value::from(&byts[..]))))
+        guid_prefix_lift(ty, op, valu)
     }
 
     fn lift_names(&self) -> &'static [&'static str] {

@@ -124,6 +124,11 @@ pub trait TextRules: Send + Sync + Sized {
         None
     }
 
+    /// Whether an integer may be taken for its decimal text.
+    fn check_int(&self, _ty: &Type, _valu: &Value) -> Result<()> {
+        Ok(())
+    }
+
     /// The values one input stands for.
     fn type_vals(&self, _valu: &Value) -> Option<TypeVals> {
         None
@@ -187,7 +192,10 @@ impl<R: TextRules> TypeImpl for Textual<R> {
     fn norm(&self, ty: &Type, cx: &NormCx, valu: &Value) -> Result<Norm> {
         match valu {
             Value::Str(text) => self.norm_text(ty, cx, text),
-            Value::Int(_) | Value::Big(_) => self.norm_text(ty, cx, &py::str_text(valu)),
+            Value::Int(_) | Value::Big(_) => {
+                self.rules.check_int(ty, valu)?;
+                self.norm_text(ty, cx, &py::str_text(valu))
+            }
             Value::Bool(flag) => self.norm_text(ty, cx, if *flag { "true" } else { "false" }),
             Value::Float(float) => self.norm_text(ty, cx, &float_plain(*float)),
             Value::Surrogates(text) => self.norm_text(ty, cx, &hide_surrogates(text)).map(show_all),
