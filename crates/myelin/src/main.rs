@@ -1,6 +1,7 @@
 #![forbid(unsafe_code)]
 //! Myelin: the services, the quickstart, the Storm shell and the tools, in one binary.
 
+mod shell;
 mod tools;
 
 use std::process::ExitCode;
@@ -17,6 +18,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Open a Storm shell on a Cortex, or run one query
+    Storm(shell::ShellArgs),
     /// Run an operator's tool: `myelin tool aha.provision.service 00.cortex`
     #[command(disable_help_flag = true)]
     Tool {
@@ -39,6 +42,7 @@ fn main() -> ExitCode {
     };
     let outcome = runtime.block_on(async {
         match cli.command {
+            Command::Storm(args) => shell::run(args).await,
             Command::Tool { name, args } => tools::run(&name, args).await,
         }
     });
