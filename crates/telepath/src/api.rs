@@ -106,9 +106,9 @@ impl<T: TableApi> Api for T {
 }
 
 /// Builds a `sharinfo` map from its parts.
-pub fn sharinfo(meths: Map, classes: &[&str]) -> Value {
+pub fn sharinfo(meths: impl Into<Value>, classes: &[&str]) -> Value {
     Map::new()
-        .with("meths", meths)
+        .with("meths", meths.into())
         .with("syn:commit", option_env!("MYELIN_COMMIT").unwrap_or(""))
         .with("syn:version", SYN_VERSION)
         .with("classes", Value::list(classes.iter().map(|name| Value::from(*name))))

@@ -3,21 +3,30 @@
 //! [`LinkRx`] decodes, [`LinkTx`] encodes. Back pressure is the socket's: a send returns when the bytes are with the
 //! kernel, so nothing piles up in memory for a slow peer.
 
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use myelin_error::{Error, Result, err};
 use myelin_value::{Map, Value, msgpack};
 use socket2::{SockRef, TcpKeepalive};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf, ReadHalf, WriteHalf};
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
 
 /// The largest frame accepted by default. The reference takes four times that; nothing it sends comes near.
 pub const MAX_FRAME: usize = 1 << 30;
 
-/// Bytes asked of the kernel in one read.
-const READ_SIZE: usize = 64 * 1024;
+/// Bytes asked of the kernel in one read. The buffer is the thread's, not the link's: idle links are many.
+const READ_SIZE: usize = 256 * 1024;
+
+thread_local! {
+    static READ_BUF: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_SIZE]);
+}
 
 /// Any duplex byte stream.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -95,8 +104,7 @@ pub(crate) fn tune(sock: &TcpStream) {
 /// Splits a stream into its decoding and encoding halves.
 pub fn split(stream: BoxStream, max_frame: usize) -> (LinkRx, LinkTx) {
     let (rx, tx) = tokio::io::split(stream);
-    let rx =
-        LinkRx { stream: rx, decoder: msgpack::Decoder::new(max_frame), buf: vec![0; READ_SIZE].into_boxed_slice() };
+    let rx = LinkRx { stream: rx, decoder: msgpack::Decoder::new(max_frame) };
     (rx, LinkTx { stream: Mutex::new(Some(tx)) })
 }
 
@@ -104,7 +112,6 @@ pub fn split(stream: BoxStream, max_frame: usize) -> (LinkRx, LinkTx) {
 pub struct LinkRx {
     stream: ReadHalf<BoxStream>,
     decoder: msgpack::Decoder,
-    buf: Box<[u8]>,
 }
 
 impl LinkRx {
@@ -116,15 +123,25 @@ impl LinkRx {
                 Ok(None) => {}
                 Err(e) => return Err(err!("BadMesgFormat", mesg = format!("unreadable frame: {e}"))),
             }
-            match self.stream.read(&mut self.buf).await {
+            match poll_fn(|cx| self.poll_feed(cx)).await {
                 Ok(0) => return Ok(None),
-                Ok(size) => self.decoder.feed(&self.buf[..size]),
+                Ok(_) => {}
                 Err(e) => {
                     tracing::debug!("link closed: {e}");
                     return Ok(None);
                 }
             }
         }
+    }
+
+    /// Moves what the socket has to the decoder. Returns how many bytes that were.
+    fn poll_feed(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        READ_BUF.with_borrow_mut(|buf| {
+            let mut buf = ReadBuf::new(buf);
+            ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buf))?;
+            self.decoder.feed(buf.filled());
+            Poll::Ready(Ok(buf.filled().len()))
+        })
     }
 
     /// Bytes of an unfinished frame.
@@ -185,6 +202,17 @@ pub fn mesg(name: &str, info: Map) -> Value {
     Value::list([Value::from(name), info.into()])
 }
 
+/// Appends the frame `[name, {"retn": [true, valu]}]`, what a stream sends for each item, without building it first.
+pub(crate) fn encode_item(out: &mut Vec<u8>, name: &str, valu: &Value) {
+    msgpack::write_array_len(out, 2);
+    msgpack::write_str(out, name.as_bytes());
+    msgpack::write_map_len(out, 1);
+    msgpack::write_str(out, b"retn");
+    msgpack::write_array_len(out, 2);
+    msgpack::encode_into(out, &Value::Bool(true));
+    msgpack::encode_into(out, valu);
+}
+
 /// `[true, value]`.
 pub(crate) fn retn_ok(valu: Value) -> Value {
     Value::list([Value::Bool(true), valu])
@@ -213,4 +241,17 @@ fn rebuild(wire: &Value) -> Error {
     let mut known = Error::new("SynErr");
     *known.info_mut() = error.info().clone();
     known.with("errx", error.name())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn items_are_encoded_as_their_message_is() {
+        let valu = Value::list([1.into(), "two".into()]);
+        let mut byts = Vec::new();
+        encode_item(&mut byts, "t2:yield", &valu);
+        assert_eq!(byts, msgpack::encode(&mesg("t2:yield", Map::new().with("retn", retn_ok(valu)))));
+    }
 }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use futures::future::BoxFuture;
 use myelin_error::{Result, err};
@@ -30,6 +30,8 @@ impl<T> Clone for Meth<T> {
 /// The methods of one kind of API object.
 pub struct MethTable<T> {
     meths: BTreeMap<&'static str, Meth<T>>,
+    /// The `meths` of the `sharinfo`, built at the first handshake.
+    info: OnceLock<Value>,
 }
 
 impl<T: Send + Sync + 'static> Default for MethTable<T> {
@@ -41,7 +43,7 @@ impl<T: Send + Sync + 'static> Default for MethTable<T> {
 impl<T: Send + Sync + 'static> MethTable<T> {
     /// An empty table.
     pub fn new() -> Self {
-        MethTable { meths: BTreeMap::new() }
+        MethTable { meths: BTreeMap::new(), info: OnceLock::new() }
     }
 
     /// Adds a method that returns a value, a dynamic share, or a stream that is not announced as one.
@@ -115,11 +117,10 @@ impl<T: Send + Sync + 'static> MethTable<T> {
     }
 
     /// The `meths` map of a `sharinfo`, sorted by name.
-    pub fn methinfo(&self) -> Map {
-        self.meths
-            .iter()
-            .map(|(name, meth)| (*name, if meth.genr { Map::new().with("genr", true) } else { Map::new() }))
-            .collect()
+    pub fn methinfo(&self) -> Value {
+        let flags = |meth: &Meth<T>| if meth.genr { Map::new().with("genr", true) } else { Map::new() };
+        let build = || self.meths.iter().map(|(name, meth)| (*name, flags(meth))).collect::<Map>().into();
+        self.info.get_or_init(build).clone()
     }
 
     /// The names in the table, sorted.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use futures::{FutureExt, StreamExt};
 use myelin_error::{Error, Result, err};
-use myelin_value::{Map, Value};
+use myelin_value::{Map, Value, msgpack};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -19,6 +19,9 @@ use crate::link::{self, BoxStream, LinkInfo, LinkRx, LinkTx, mesg, retn_err, ret
 use crate::meth::Args;
 use crate::session::Session;
 use crate::{TELEVERS, televers};
+
+/// Items of a stream are gathered up to about so many bytes.
+const WRITE_SIZE: usize = 64 * 1024;
 
 struct Conn {
     dmon: Dmon,
@@ -206,20 +209,23 @@ impl Conn {
         self.tx.tx(&mesg("t2:fini", Map::new().with("retn", retn))).await
     }
 
+    /// Sends a stream's items. Those that are ready at once go out in one write, the others as they come.
     async fn run_genr(&self, mut stream: ValueStream) -> Result<()> {
         self.tx.tx(&mesg("t2:genr", Map::new())).await?;
-        while let Some(item) = next_item(&mut stream).await {
-            let (retn, failed) = match item {
-                Ok(valu) => (retn_ok(valu), false),
-                Err(e) => (retn_err(&e), true),
-            };
-            self.tx.tx(&mesg("t2:yield", Map::new().with("retn", retn))).await?;
-            if failed {
-                // No end marker: the client has given the link back to its pool at the error.
+        loop {
+            let mut byts = Vec::new();
+            let mut going = add_item(&mut byts, next_item(&mut stream).await);
+            while going
+                && byts.len() < WRITE_SIZE
+                && let Some(item) = next_item(&mut stream).now_or_never()
+            {
+                going = add_item(&mut byts, item);
+            }
+            self.tx.send(&byts).await?;
+            if !going {
                 return Ok(());
             }
         }
-        self.tx.tx(&mesg("t2:yield", Map::new().with("retn", Value::Null))).await
     }
 
     async fn tx_share(&self, sess: &Arc<Session>, item: Arc<dyn Api>) -> Result<()> {
@@ -326,6 +332,25 @@ async fn fenced<T>(work: impl Future<Output = T>) -> Result<T> {
 
 async fn next_item(stream: &mut ValueStream) -> Option<Result<Value>> {
     fenced(stream.next()).await.unwrap_or_else(|e| Some(Err(e)))
+}
+
+/// Appends the frame for what a stream gave. False when it is the stream's last.
+fn add_item(byts: &mut Vec<u8>, item: Option<Result<Value>>) -> bool {
+    match item {
+        Some(Ok(valu)) => {
+            link::encode_item(byts, "t2:yield", &valu);
+            true
+        }
+        // No end marker after it: the client has given the link back to its pool at the error.
+        Some(Err(e)) => {
+            msgpack::encode_into(byts, &mesg("t2:yield", Map::new().with("retn", retn_err(&e))));
+            false
+        }
+        None => {
+            msgpack::encode_into(byts, &mesg("t2:yield", Map::new().with("retn", Value::Null)));
+            false
+        }
+    }
 }
 
 fn auth_info(auth: Option<&Value>) -> Result<Option<AuthInfo>> {

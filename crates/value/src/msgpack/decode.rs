@@ -84,6 +84,9 @@ fn read_big(reader: &mut Reader<'_>, code: i8, size: usize) -> Result<Value, Dec
     }
 }
 
+/// A buffer beyond this is given back once it is empty: a link that carried one large frame may then idle for hours.
+const KEPT: usize = 1 << 20;
+
 /// A stream of values: bytes go in as they come, whole values come out.
 ///
 /// The walk over an incomplete value is kept between feeds, so that a large frame in small pieces costs linear and not
@@ -146,6 +149,10 @@ impl Decoder {
         self.start += size;
         self.walked = 0;
         self.left = 1;
+        if self.start == self.buff.len() && self.buff.capacity() > KEPT {
+            self.buff = Vec::new();
+            self.start = 0;
+        }
         Ok(Some((valu, size)))
     }
 
