@@ -182,6 +182,7 @@ impl Type {
         let (ty, cx) = (self.clone(), cx.clone());
         Ok(Box::new(move |valu| match ty.repr(&cx, valu)? {
             Value::Str(text) => regx.is_search(&text),
+            Value::Surrogates(text) => regx.is_search(&text.to_string_lossy()),
             other => Err(ty.bad_valu(&other, format!("Values of {} print as lists: no pattern applies.", ty.name))),
         }))
     }
@@ -191,6 +192,7 @@ impl Type {
         let (ty, cx) = (self.clone(), cx.clone());
         Box::new(move |valu| match ty.repr(&cx, valu)? {
             Value::Str(have) => Ok(have.starts_with(&text)),
+            Value::Surrogates(have) => Ok(have.as_bytes().starts_with(text.as_bytes())),
             other => Err(ty.bad_valu(&other, format!("Values of {} print as lists: no prefix applies.", ty.name))),
         })
     }

@@ -41,7 +41,11 @@ pub(super) fn v6_text(text: &str) -> Option<(u128, Option<String>)> {
     if clean.contains(':') {
         return ip::parse_v6(&clean).map(|(addr, zone)| (addr, zone.map(str::to_owned)));
     }
-    ip::parse_v4(&clean).map(|v4| (0xffff_0000_0000 | u128::from(v4), None))
+    if let Some(v4) = ip::parse_v4(&clean) {
+        return Some((0xffff_0000_0000 | u128::from(v4), None));
+    }
+    // Anything without a colon is put behind the prefix, so that a few hex digits are an address too.
+    ip::parse_v6(&format!("::ffff:{clean}")).map(|(addr, zone)| (addr, zone.map(str::to_owned)))
 }
 
 /// A port from text, with its number.

@@ -8,7 +8,7 @@ use myelin_error::{Error, Result, err};
 use myelin_value::{Map, Value, json};
 
 use super::ctors::Decl;
-use super::{Field, Name, Norm, NormAdd, NormCx, NormInfo, Type, TypeImpl, TypeResolver, py};
+use super::{Decimal, Field, Name, Norm, NormAdd, NormCx, NormInfo, Type, TypeImpl, TypeResolver, py};
 use crate::StorType;
 
 /// A type reference of a declaration: a name, or a name with options.
@@ -571,6 +571,13 @@ impl TypeImpl for Data {
             schema.validate(&json).map_err(|error| bad(format!("The data does not follow the schema: {error}")))?;
         }
         Ok(Norm::new(valu.clone()))
+    }
+
+    fn norm_number(&self, ty: &Type, _cx: &NormCx, _number: &Decimal) -> Result<Norm> {
+        if self.schema.is_some() {
+            return Err(ty.no_norm("number"));
+        }
+        Err(err!("NotMsgpackSafe", mesg = "Numbers of many digits have no stored form as data.", name = &ty.name))
     }
 
     fn is_mutable(&self) -> bool {

@@ -4,7 +4,9 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use myelin_error::{Result, err};
-use myelin_value::Value;
+use myelin_value::{BigInt, Value};
+use num_integer::Integer;
+use num_traits::{ToPrimitive, Zero};
 
 use super::cmpr::ORDERED;
 use super::ctors::Decl;
@@ -380,10 +382,11 @@ pub fn duration_text(text: &str) -> Option<Value> {
 }
 
 /// A duration as text.
-pub fn duration_repr(ms: i128) -> String {
-    let (days, rem) = (ms.div_euclid(i128::from(DAY)), ms.rem_euclid(i128::from(DAY)) as i64);
+pub fn duration_repr(ms: &BigInt) -> String {
+    let (days, rem) = ms.div_mod_floor(&BigInt::from(DAY));
+    let rem = rem.to_i64().unwrap_or(0);
     let (hours, mins, secs, millis) = (rem / HOUR, rem / MINUTE % 60, rem / SECOND % 60, rem % SECOND);
-    let days = if days == 0 { String::new() } else { format!("{days}D ") };
+    let days = if days.is_zero() { String::new() } else { format!("{days}D ") };
     format!("{days}{hours:02}:{mins:02}:{secs:02}.{millis:03}")
 }
 
@@ -403,8 +406,8 @@ impl TypeImpl for Duration {
     }
 
     fn repr(&self, ty: &Type, _cx: &NormCx, norm: &Value) -> Result<Value> {
-        let ms = norm.as_i128().ok_or_else(|| ty.bad_valu(norm, "The stored value is no duration."))?;
-        Ok(Value::from(duration_repr(ms)))
+        let ms = norm.to_bigint().ok_or_else(|| ty.bad_valu(norm, "The stored value is no duration."))?;
+        Ok(Value::from(duration_repr(&ms)))
     }
 
     fn cmpr_names(&self) -> &'static [&'static str] {
