@@ -34,6 +34,8 @@ pub struct DmonConf {
     pub max_links: usize,
     /// The largest frame accepted.
     pub max_frame: usize,
+    /// TLS handshakes at a time; past it, new connections are closed.
+    pub max_handshakes: usize,
     /// How long a TLS handshake may take.
     pub tls_timeout: Duration,
     /// How long a connection may stay without having sent one frame. Idle pool connections of a client are normal, so
@@ -46,6 +48,7 @@ impl Default for DmonConf {
         DmonConf {
             max_links: 16_384,
             max_frame: link::MAX_FRAME,
+            max_handshakes: 2048,
             tls_timeout: Duration::from_secs(30),
             first_frame_timeout: None,
         }
@@ -86,6 +89,7 @@ pub(crate) struct Inner {
     links: Mutex<CancellationToken>,
     links_open: AtomicUsize,
     refusing: AtomicUsize,
+    shaking: AtomicUsize,
     done: CancellationToken,
     tasks: TaskTracker,
     sockets: Mutex<Vec<PathBuf>>,
@@ -104,6 +108,7 @@ impl Dmon {
             links: Mutex::new(CancellationToken::new()),
             links_open: AtomicUsize::new(0),
             refusing: AtomicUsize::new(0),
+            shaking: AtomicUsize::new(0),
             done: CancellationToken::new(),
             tasks: TaskTracker::new(),
             sockets: Mutex::default(),
@@ -230,6 +235,10 @@ impl Dmon {
         if !self.is_ready() {
             return;
         }
+        if self.0.shaking.load(Ordering::Relaxed) >= self.0.conf.max_handshakes {
+            return tracing::warn!(%peer, "link refused: too many TLS handshakes are under way");
+        }
+        self.0.shaking.fetch_add(1, Ordering::Relaxed);
         let dmon = self.clone();
         self.0.tasks.spawn(async move {
             let accept = tokio::time::timeout(dmon.0.conf.tls_timeout, acceptor.accept(sock));
@@ -237,6 +246,7 @@ impl Dmon {
                 accepted = accept => accepted,
                 () = dmon.0.done.cancelled() => return,
             };
+            dmon.0.shaking.fetch_sub(1, Ordering::Relaxed);
             match accepted {
                 Ok(Ok(stream)) => {
                     info.family = Family::Tls;
