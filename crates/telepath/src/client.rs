@@ -56,6 +56,7 @@ struct Links {
 
 impl Client {
     /// A client that keeps a connection to one of the URLs, tried in turn. With `aha://` of a pool, to every member.
+    /// Must be called on a tokio runtime, which then runs its task.
     pub fn new(urls: Vec<UrlInfo>, onlink: Option<OnLink>) -> Client {
         let state = Arc::new(State {
             urls,

@@ -375,3 +375,80 @@ async fn a_frame_that_cannot_be_read_closes_the_link() {
     }
     dmon.fini().await;
 }
+
+struct Anyone;
+
+#[async_trait]
+impl Share for Anyone {
+    async fn login(&self, _cx: LoginCx) -> Result<Arc<dyn Api>> {
+        Ok(Arc::new(Player { script: Shared::default(), sharinfo: Value::Null }))
+    }
+}
+
+/// Messages of every known name with contents of every wrong kind: each is answered or dropped, none hurts the link.
+#[tokio::test]
+async fn messages_of_the_wrong_shape_are_survived() {
+    let dmon = Dmon::new(Arc::new(CertDir::new([])), DmonConf::default());
+    dmon.share("*", Arc::new(Anyone));
+    let odd = || {
+        let nested = Value::list([Value::list([Value::Null]), Map::new().with(5, "x").into()]);
+        [
+            Value::Null,
+            true.into(),
+            7.into(),
+            (-1.5).into(),
+            "text".into(),
+            Value::from(&b"x"[..]),
+            nested,
+            Map::new().into(),
+        ]
+    };
+    let mut conn = connect(&dmon);
+    for name in ["tele:syn", "t2:init", "task:init", "share:fini", "newp"] {
+        for info in odd() {
+            conn.tx.tx(&Value::list([name.into(), info])).await.unwrap();
+        }
+        for key in ["vers", "name", "auth", "sess", "todo", "task", "share"] {
+            for valu in odd() {
+                let info = Map::new().with("vers", [3, 0]).with("sess", "x").with(key, valu);
+                conn.tx.tx(&Value::list([name.into(), info.into()])).await.unwrap();
+            }
+        }
+    }
+    let last = Map::new().with("vers", [3, 0]).with("auth", Value::Null).with("name", "last");
+    conn.tx.tx(&Value::list(["tele:syn".into(), last.into()])).await.unwrap();
+    // The last answer is the one that names the share asked for last.
+    loop {
+        let frame = tokio::time::timeout(Duration::from_secs(5), conn.rx.rx()).await.unwrap().unwrap();
+        let frame = frame.expect("the link was closed");
+        if format!("{frame:?}").contains("\"last\"") {
+            break;
+        }
+    }
+    dmon.fini().await;
+}
+
+/// Random bytes close their own link at most; the daemon serves on.
+#[tokio::test]
+async fn random_bytes_are_survived() {
+    let dmon = Dmon::new(Arc::new(CertDir::new([])), DmonConf { max_frame: 1 << 16, ..DmonConf::default() });
+    dmon.share("*", Arc::new(Anyone));
+    let mut seed = 0x9e37_79b9_7f4a_7c15u64;
+    for _ in 0..500 {
+        let mut byts = Vec::new();
+        for _ in 0..64 {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            byts.push((seed >> 56) as u8);
+        }
+        let conn = connect(&dmon);
+        // The daemon may have closed the link half way.
+        let _ = conn.tx.send(&byts).await;
+    }
+    let mut conn = connect(&dmon);
+    let syn = Map::new().with("vers", [3, 0]).with("name", "");
+    conn.tx.tx(&Value::list(["tele:syn".into(), syn.into()])).await.unwrap();
+    let ack = tokio::time::timeout(Duration::from_secs(5), conn.rx.rx()).await.unwrap().unwrap().unwrap();
+    assert!(ack.at(1).unwrap().get("sess").is_some());
+    dmon.fini().await;
+    assert_eq!(dmon.link_count(), 0);
+}
