@@ -12,8 +12,34 @@
 
 pub mod ast;
 mod error;
+mod kinds;
+mod lexer;
+mod modes;
+mod parser;
 mod source;
+
+use std::sync::Arc;
 
 pub use ast::*;
 pub use error::SyntaxError;
 pub use source::{Location, Source, Span};
+
+/// Parse a query.
+pub fn parse_query(text: &str) -> Result<Arc<Query>, Box<SyntaxError>> {
+    parser::query(&Arc::new(Source::new(text)))
+}
+
+/// Parse the text of the modes `lookup`, `autoadd` and `search`: words, then perhaps `|` and a query.
+pub fn parse_lookup(text: &str) -> Result<Lookup, Box<SyntaxError>> {
+    parser::lookup(&Arc::new(Source::new(text)))
+}
+
+/// Parse a single value.
+pub fn parse_eval(text: &str) -> Result<Value, Box<SyntaxError>> {
+    parser::eval(&Arc::new(Source::new(text)))
+}
+
+/// Split a command line that may hold queries in braces.
+pub fn parse_cmdrargs(text: &str) -> Result<Vec<String>, Box<SyntaxError>> {
+    parser::cmdrargs(&Arc::new(Source::new(text)))
+}

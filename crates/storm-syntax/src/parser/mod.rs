@@ -1,0 +1,190 @@
+//! The parser: one function for each construct, one token of look-ahead.
+//!
+//! Taking a token ([`Parser::bump`]) names the set of kinds that may come next (`modes`), since what a character means
+//! depends on where it stands. The sets are those of the language, not of the single function, so a token once found is
+//! never read again as something else.
+
+mod cmd;
+mod cond;
+mod edit;
+mod expr;
+mod lift;
+mod query;
+mod text;
+mod value;
+
+use std::sync::Arc;
+
+use crate::ast::*;
+use crate::error::SyntaxError;
+use crate::kinds::{Kind, Set};
+use crate::lexer::{self, Tok};
+use crate::modes;
+use crate::source::{Source, Span};
+
+pub(crate) type Parsed<T> = Result<T, Box<SyntaxError>>;
+
+/// How deep constructs may nest. A level costs up to a few kilobytes of stack.
+pub(crate) const MAX_DEPTH: u32 = 128;
+
+pub(crate) struct Parser<'a> {
+    src: &'a Arc<Source>,
+    text: &'a str,
+    cur: Tok,
+    prev_end: usize,
+    depth: u32,
+}
+
+impl<'a> Parser<'a> {
+    pub(crate) fn new(src: &'a Arc<Source>, first: Set) -> Parsed<Self> {
+        let text: &'a str = src.text();
+        let cur = Tok { kind: Kind::End, start: 0, end: 0 };
+        let mut parser = Parser { src, text, cur, prev_end: 0, depth: 0 };
+        parser.bump(first)?;
+        parser.prev_end = 0;
+        Ok(parser)
+    }
+
+    fn kind(&self) -> Kind {
+        self.cur.kind
+    }
+
+    fn at(&self, kind: Kind) -> bool {
+        self.cur.kind == kind
+    }
+
+    fn cur_text(&self) -> &'a str {
+        &self.text[self.cur.start..self.cur.end]
+    }
+
+    fn cur_span(&self) -> Span {
+        Span::new(self.cur.start, self.cur.end)
+    }
+
+    /// From `start` to the end of the last token taken.
+    fn since(&self, start: usize) -> Span {
+        Span::new(start, self.prev_end.max(start))
+    }
+
+    fn cur_name(&self) -> Name {
+        Name { text: Arc::from(self.cur_text()), span: self.cur_span() }
+    }
+
+    /// Take the current token; `next` is what may follow it.
+    fn bump(&mut self, next: Set) -> Parsed<Tok> {
+        let taken = self.cur;
+        self.prev_end = taken.end;
+        self.cur = match lexer::next(self.text, taken.end, next) {
+            Ok(tok) => tok,
+            Err(pos) => return Err(self.no_token(pos, next)),
+        };
+        Ok(taken)
+    }
+
+    fn bump_to(&mut self, next: &[Kind]) -> Parsed<Tok> {
+        self.bump(Set::of(next))
+    }
+
+    /// Take the current token, which must be of this kind.
+    fn expect(&mut self, kind: Kind, next: Set) -> Parsed<Tok> {
+        if self.at(kind) { self.bump(next) } else { Err(self.unexpected(Set::of(&[kind]))) }
+    }
+
+    fn expect_to(&mut self, kind: Kind, next: &[Kind]) -> Parsed<Tok> {
+        self.expect(kind, Set::of(next))
+    }
+
+    /// Run a nested construct, unless it is nested too deep.
+    fn nested<T>(&mut self, parse: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
+        if self.depth >= MAX_DEPTH {
+            let mut err = self.error(self.cur_span(), format!("Nested deeper than {MAX_DEPTH} levels"));
+            err.too_deep = true;
+            return Err(err);
+        }
+        self.depth += 1;
+        let result = parse(self);
+        self.depth -= 1;
+        result
+    }
+
+    fn error(&self, span: Span, mesg: String) -> Box<SyntaxError> {
+        Box::new(SyntaxError {
+            mesg,
+            span,
+            token: None,
+            expected: Vec::new(),
+            too_deep: false,
+            source: self.src.clone(),
+        })
+    }
+
+    /// The current token does not fit.
+    fn unexpected(&self, expected: Set) -> Box<SyntaxError> {
+        self.bad_token(self.cur, expected)
+    }
+
+    /// Nothing that may follow is at `pos`: name what stands there.
+    fn no_token(&self, pos: usize, expected: Set) -> Box<SyntaxError> {
+        let start = match lexer::next(self.text, pos, Set(u128::MAX)) {
+            Ok(tok) => return self.bad_token(tok, expected),
+            Err(start) => start,
+        };
+        let end = self.text[start..].chars().next().map_or(start, |c| start + c.len_utf8());
+        self.bad_token(Tok { kind: Kind::Space, start, end }, expected)
+    }
+
+    fn bad_token(&self, tok: Tok, expected: Set) -> Box<SyntaxError> {
+        let span = Span::new(tok.start, tok.end);
+        let (_, line, column) = self.src.point(tok.start);
+        let token = &self.text[tok.start..tok.end];
+        let mut names: Vec<&'static str> = expected.iter().map(Kind::describe).collect();
+        names.sort_unstable();
+        names.dedup();
+        let found = if tok.kind == Kind::End { "end of input" } else { token };
+        let mesg = format!(
+            "Found '{found}' at line {line}, column {column}, where one of these may stand: {}",
+            names.join(", ")
+        );
+        let mut err = self.error(span, mesg);
+        err.token = Some(Arc::from(token));
+        err.expected = names;
+        err
+    }
+}
+
+/// Parse a whole text as a query.
+pub(crate) fn query(src: &Arc<Source>) -> Parsed<Arc<Query>> {
+    let mut parser = Parser::new(src, modes::OPERS.plus(&[Kind::VBar, Kind::End]))?;
+    let mut query = parser.query(Kind::End)?;
+    query.text_span = Span::new(0, src.text().len());
+    Ok(Arc::new(query))
+}
+
+/// Parse `words | query`.
+pub(crate) fn lookup(src: &Arc<Source>) -> Parsed<Lookup> {
+    let mut parser = Parser::new(src, modes::LOOK)?;
+    let mut tokens = Vec::new();
+    while matches!(parser.kind(), Kind::DoubleQuoted | Kind::SingleQuoted | Kind::WhiteWord) {
+        tokens.push(parser.text_name()?);
+        parser.bump(modes::LOOK)?;
+    }
+    let mut query = None;
+    if parser.at(Kind::VBar) {
+        parser.bump(modes::AFTER_LOOK_BAR)?;
+        query = Some(Arc::new(parser.query(Kind::End)?));
+    }
+    Ok(Lookup { tokens, query, source: src.clone() })
+}
+
+/// Parse a text as one value.
+pub(crate) fn eval(src: &Arc<Source>) -> Parsed<Value> {
+    let mut parser = Parser::new(src, modes::VALUE)?;
+    let value = parser.value()?;
+    if parser.at(Kind::End) { Ok(value) } else { Err(parser.unexpected(Set::of(&[Kind::End]))) }
+}
+
+/// Split a command line.
+pub(crate) fn cmdrargs(src: &Arc<Source>) -> Parsed<Vec<String>> {
+    let first = modes::CMDR.without(Kind::EqTight).without(Kind::End);
+    Parser::new(src, first)?.cmdr_args()
+}
