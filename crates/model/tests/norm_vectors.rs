@@ -2,7 +2,8 @@
 //!
 //! The vectors lie outside the repository (`MYELIN_SHARED`, or `../shared` beside it); without them the test says that
 //! it is skipped. What differs on purpose is listed in `norm_known_differences.txt`: a prefix of the record's hash and
-//! the reason. Set `MYELIN_NORM_REPORT` to a file to have every failure written there.
+//! the reason. Set `MYELIN_NORM_REPORT` to a file to have every failure written there, `MYELIN_NORM_VECTORS` to ask other
+//! records of the same form.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -181,11 +182,10 @@ impl Tables {
     fn record_type(&self, record: &Json) -> Result<Arc<Type>> {
         let name = record["type"].as_str().unwrap_or_default();
         let opts = decode(&record["opts"]).and_then(|opts| opts.as_map().cloned()).unwrap_or_default();
-        if let Some(found) = self.type_by_name(name) {
-            if found.opts == opts {
+        if let Some(found) = self.type_by_name(name)
+            && found.opts == opts {
                 return Ok(found);
             }
-        }
         let ctor = CtorKind::from_path(record["ctor"].as_str().unwrap_or_default()).expect("a constructor");
         Type::from_ctor(self, name, ctor, &opts, &Map::new())
     }
@@ -326,7 +326,9 @@ fn recorded_norms_are_ours() {
     let tables = Tables::load(&dir);
     let cx = NormCx::new(tables.clone()).with_env(Arc::new(Fixed));
     let known = known_differences();
-    let file = std::fs::File::open(dir.join("reference/norm_vectors.jsonl.gz")).expect("the vectors");
+    let other = std::env::var_os("MYELIN_NORM_VECTORS").map(PathBuf::from);
+    let path = other.unwrap_or_else(|| dir.join("reference/norm_vectors.jsonl.gz"));
+    let file = std::fs::File::open(path).expect("the vectors");
     let mut score = Score { total: 0, unasked: 0, known: 0, failed: 0, classes: HashMap::new(), report: String::new() };
     let mut made: HashMap<String, Arc<Type>> = HashMap::new();
     for line in BufReader::new(flate2::read::GzDecoder::new(file)).lines() {

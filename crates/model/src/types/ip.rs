@@ -235,7 +235,7 @@ pub fn v6_scope(addr: u128) -> &'static str {
         0xff05 => "site-local",
         0xff08 => "organization-local",
         0xff0e => "global",
-        0xff01..=0xffff => "unassigned",
+        0xff06 | 0xff07 | 0xff09..=0xff0d | 0xff10..=0xffff => "unassigned",
         _ => "global",
     }
 }

@@ -203,11 +203,10 @@ impl Float {
                 return Err(ty.bad_valu(&Value::from(valu), format!("The value is below the minimum {min}.")));
             }
         }
-        if let Some((max, closed)) = self.max {
-            if !(valu < max || closed && valu == max) {
+        if let Some((max, closed)) = self.max
+            && !(valu < max || closed && valu == max) {
                 return Err(ty.bad_valu(&Value::from(valu), format!("The value is above the maximum {max}.")));
             }
-        }
         Ok(Norm::new(valu))
     }
 }
@@ -267,7 +266,7 @@ impl HugeNum {
         Ok(HugeNum { units, modulo, most })
     }
 
-    fn from_text(&self, ty: &Type, raw: &str) -> Result<Decimal> {
+    fn read_text(&self, ty: &Type, raw: &str) -> Result<Decimal> {
         let text: String = py::strip(&raw.to_lowercase()).chars().filter(|ch| !matches!(ch, ',' | ' ')).collect();
         let bad = |mesg: &str| ty.bad_valu(&Value::from(raw), mesg);
         let size = float_prefix(&text).ok_or_else(|| bad("The text does not begin with a number."))?;
@@ -327,7 +326,7 @@ pub(super) fn float_prefix(text: &str) -> Option<usize> {
 impl TypeImpl for HugeNum {
     fn norm(&self, ty: &Type, _cx: &NormCx, valu: &Value) -> Result<Norm> {
         let huge = match valu {
-            Value::Str(text) => self.from_text(ty, text)?,
+            Value::Str(text) => self.read_text(ty, text)?,
             other => Decimal::from_value(other).ok_or_else(|| ty.no_norm(other.kind()))?,
         };
         self.settle(ty, huge)
@@ -448,7 +447,7 @@ impl Velocity {
         Ok(Velocity { relative: decl.flag("relative") })
     }
 
-    fn from_text(&self, ty: &Type, valu: &Value, raw: &str) -> Result<Value> {
+    fn read_text(&self, ty: &Type, valu: &Value, raw: &str) -> Result<Value> {
         let bad = |mesg: &str| ty.bad_valu(valu, mesg);
         let lower = raw.to_lowercase();
         let text = py::strip(&lower);
@@ -491,7 +490,7 @@ impl TypeImpl for Velocity {
     fn norm(&self, ty: &Type, _cx: &NormCx, valu: &Value) -> Result<Norm> {
         match valu {
             Value::Int(_) | Value::Big(_) => self.check(ty, valu.clone()),
-            Value::Str(text) => self.from_text(ty, valu, text).map(Norm::new),
+            Value::Str(text) => self.read_text(ty, valu, text).map(Norm::new),
             other => Err(ty.no_norm(other.kind())),
         }
     }

@@ -60,7 +60,7 @@ impl Hex {
         if !valu.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err(bad("The text is not hex."));
         }
-        if valu.len() % 2 != 0 {
+        if !valu.len().is_multiple_of(2) {
             valu.insert(0, '0');
         }
         if valu.len() < self.zeropad {
