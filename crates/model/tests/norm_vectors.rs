@@ -183,9 +183,10 @@ impl Tables {
         let name = record["type"].as_str().unwrap_or_default();
         let opts = decode(&record["opts"]).and_then(|opts| opts.as_map().cloned()).unwrap_or_default();
         if let Some(found) = self.type_by_name(name)
-            && found.opts == opts {
-                return Ok(found);
-            }
+            && found.opts == opts
+        {
+            return Ok(found);
+        }
         let ctor = CtorKind::from_path(record["ctor"].as_str().unwrap_or_default()).expect("a constructor");
         Type::from_ctor(self, name, ctor, &opts, &Map::new())
     }

@@ -52,13 +52,25 @@ fn has_deviation(text: &str) -> bool {
     text.contains(['ß', 'ẞ', 'ς', '\u{200c}', '\u{200d}'])
 }
 
+/// Letters and digits, with hyphens where IDNA 2008 has them.
+fn is_plain_label(label: &str) -> bool {
+    let hyphens = !label.starts_with('-') && !label.ends_with('-') && !label.chars().skip(2).take(2).eq(['-'; 2]);
+    hyphens && label.chars().all(|ch| ch.is_alphanumeric() || ch == '-' || is_mapped_away(ch))
+}
+
 fn to_ascii(text: &str) -> Option<String> {
-    // Characters that are no letters are refused by IDNA 2008; alone they encode alike in both generations.
-    let modern = !has_deviation(text) || text.chars().all(|ch| ch.is_alphanumeric() || matches!(ch, '.' | '-'));
-    let made = Uts46::new().to_ascii(text.as_bytes(), AsciiDenyList::EMPTY, Hyphens::Allow, DnsLength::Ignore);
+    // Characters that are no letters are refused by IDNA 2008, and one such sends the whole name to the older rules.
+    // That shows only where the two generations encode a character differently.
+    let modern = !has_deviation(text) || text.split('.').all(is_plain_label);
+    text.split('.').map(|label| label_ascii(label, modern)).collect::<Option<Vec<_>>>().map(|labels| labels.join("."))
+}
+
+/// One label; the directions of its neighbours do not matter to it.
+fn label_ascii(label: &str, modern: bool) -> Option<String> {
+    let made = Uts46::new().to_ascii(label.as_bytes(), AsciiDenyList::EMPTY, Hyphens::Allow, DnsLength::Ignore);
     match made {
         Ok(made) if modern => Some(made.to_ascii_lowercase()),
-        _ => text.split('.').map(label_2003).collect::<Option<Vec<_>>>().map(|labels| labels.join(".")),
+        _ => label_2003(label),
     }
 }
 
@@ -77,10 +89,28 @@ fn label_2003(label: &str) -> Option<String> {
     if folded.is_ascii() {
         return Some(folded.to_ascii_lowercase());
     }
-    if folded.chars().any(is_prohibited) || folded.starts_with("xn--") {
+    if folded.chars().any(is_prohibited) || folded.starts_with("xn--") || !has_one_direction(&folded) {
         return None;
     }
     idna::punycode::encode_str(&folded).map(|code| format!("xn--{code}").to_ascii_lowercase())
+}
+
+/// A label written from right to left begins and ends so, and has no letters of the other direction.
+fn has_one_direction(label: &str) -> bool {
+    if !label.chars().any(is_right_to_left) {
+        return true;
+    }
+    label.starts_with(is_right_to_left)
+        && label.ends_with(is_right_to_left)
+        && !label.chars().any(|ch| ch.is_alphabetic() && !is_right_to_left(ch))
+}
+
+fn is_right_to_left(ch: char) -> bool {
+    matches!(ch, '\u{5be}' | '\u{5c0}' | '\u{5c3}' | '\u{5d0}'..='\u{5ea}' | '\u{5f0}'..='\u{5f4}' | '\u{61b}'
+        | '\u{61f}' | '\u{621}'..='\u{63a}' | '\u{640}'..='\u{64a}' | '\u{66d}'..='\u{66f}' | '\u{671}'..='\u{6d5}'
+        | '\u{6dd}' | '\u{6e5}'..='\u{6e6}' | '\u{6fa}'..='\u{6fe}' | '\u{700}'..='\u{70d}' | '\u{710}'
+        | '\u{712}'..='\u{72c}' | '\u{780}'..='\u{7a5}' | '\u{7b1}' | '\u{200f}' | '\u{fb1d}'
+        | '\u{fb1f}'..='\u{fb28}' | '\u{fb2a}'..='\u{fdfc}' | '\u{fe70}'..='\u{fefc}')
 }
 
 fn is_mapped_away(ch: char) -> bool {
@@ -102,12 +132,16 @@ pub fn fqdn_repr(name: &str) -> String {
     if !name.split('.').any(|label| label.starts_with("xn--")) {
         return name.to_owned();
     }
-    let (text, done) = Uts46::new().to_unicode(name.as_bytes(), AsciiDenyList::EMPTY, Hyphens::Allow);
-    if done.is_ok() {
-        return text.into_owned();
-    }
-    let decoded: Option<Vec<String>> = name.split('.').map(decode_2003).collect();
+    let decoded: Option<Vec<String>> = name.split('.').map(label_unicode).collect();
     decoded.map_or_else(|| name.to_owned(), |labels| labels.join("."))
+}
+
+fn label_unicode(label: &str) -> Option<String> {
+    if !label.starts_with("xn--") {
+        return Some(label.to_owned());
+    }
+    let (text, done) = Uts46::new().to_unicode(label.as_bytes(), AsciiDenyList::EMPTY, Hyphens::Allow);
+    if done.is_ok() { Some(text.into_owned()) } else { decode_2003(label) }
 }
 
 fn decode_2003(label: &str) -> Option<String> {

@@ -74,6 +74,7 @@ pub fn v4_repr(addr: u32) -> String {
 /// An IPv6 address from text, perhaps with a zone (`fe80::1%eth0`).
 pub fn parse_v6(text: &str) -> Option<(u128, Option<&str>)> {
     let (addr, zone) = match text.split_once('%') {
+        Some((_, zone)) if zone.contains('/') => return None,
         Some((_, zone)) if zone.is_empty() || zone.contains('%') => return None,
         Some((addr, zone)) => (addr, Some(zone)),
         None => (text, None),

@@ -204,9 +204,10 @@ impl Float {
             }
         }
         if let Some((max, closed)) = self.max
-            && !(valu < max || closed && valu == max) {
-                return Err(ty.bad_valu(&Value::from(valu), format!("The value is above the maximum {max}.")));
-            }
+            && !(valu < max || closed && valu == max)
+        {
+            return Err(ty.bad_valu(&Value::from(valu), format!("The value is above the maximum {max}.")));
+        }
         Ok(Norm::new(valu))
     }
 }

@@ -38,7 +38,7 @@ impl PyRegex {
     /// Compiles a pattern.
     ///
     /// # Errors
-    /// `BadRegx` when it is none.
+    /// `BadArg` when it is none.
     pub fn new(pattern: &str) -> Result<PyRegex> {
         PyRegex::with_flags(pattern, Flags::default())
     }
@@ -57,6 +57,10 @@ impl PyRegex {
     /// `BadArg` when it is no pattern.
     pub fn with_flags(pattern: &str, flags: Flags) -> Result<PyRegex> {
         let bad = |why: String| err!("BadArg", mesg = format!("Invalid regular expression {pattern:?}: {why}"));
+        let scan = scan(pattern);
+        if scan.repeated && !flags.verbose {
+            return Err(bad("a repetition is repeated".to_owned()));
+        }
         let linear = rewrite(pattern, flags, false);
         let built = regex::RegexBuilder::new(&linear)
             .case_insensitive(flags.icase)
@@ -65,7 +69,7 @@ impl PyRegex {
             .ignore_whitespace(flags.verbose)
             .size_limit(1 << 26)
             .build();
-        if let (Ok(made), false) = (built, needs_exact_end(pattern)) {
+        if let (Ok(made), false) = (built, scan.exact_end || scan.possessive) {
             return Ok(PyRegex { pattern: pattern.to_owned(), engine: Engine::Linear(made) });
         }
         let mut letters = String::new();
@@ -154,29 +158,53 @@ impl PyRegex {
     }
 }
 
-/// Whether `$` stands where taking a line end with it would show: before anything but the end or a closing group.
-fn needs_exact_end(pattern: &str) -> bool {
-    let mut chars = pattern.char_indices().peekable();
-    let (mut in_class, mut dollar) = (false, false);
-    while let Some((_, ch)) = chars.next() {
+/// What a pattern holds that the engines must be told about.
+#[derive(Default)]
+struct Scan {
+    /// `$` where taking a line end with it would show: before anything but the end or a closing group.
+    exact_end: bool,
+    /// A repetition that gives nothing back (`a++`), which the linear engine reads as two.
+    possessive: bool,
+    /// A repetition of a repetition, which Python refuses.
+    repeated: bool,
+}
+
+fn scan(pattern: &str) -> Scan {
+    let chars: Vec<char> = pattern.chars().collect();
+    let mut found = Scan::default();
+    let (mut indx, mut dollar, mut after_repeat) = (0, false, false);
+    while let Some(&ch) = chars.get(indx) {
+        let rest = &chars[indx..];
+        let repeat = match ch {
+            '*' | '+' | '?' => 1,
+            '{' if is_quantifier(rest) => rest.iter().position(|ch| *ch == '}').map_or(0, |end| end + 1),
+            _ => 0,
+        };
+        if repeat > 0 {
+            // A question mark that opens a group's flags is none of it.
+            let opens_group = ch == '?' && indx > 0 && chars[indx - 1] == '(';
+            found.repeated |= after_repeat;
+            let suffix = rest.get(repeat).copied();
+            found.possessive |= suffix == Some('+') && !opens_group;
+            let has_suffix = !opens_group && matches!(suffix, Some('+' | '?'));
+            indx += repeat + usize::from(has_suffix);
+            after_repeat = !opens_group;
+            found.exact_end |= dollar;
+            continue;
+        }
+        after_repeat = false;
         match ch {
-            '\\' => {
-                chars.next();
-            }
-            '[' if !in_class => in_class = true,
-            ']' if in_class => in_class = false,
-            '$' if !in_class => {
-                dollar = true;
-                continue;
-            }
-            ')' | '|' if dollar && !in_class => continue,
-            _ => {}
+            '$' => dollar = true,
+            ')' | '|' => {}
+            _ => found.exact_end |= dollar,
         }
-        if dollar {
-            return true;
-        }
+        indx += match ch {
+            '\\' => 2,
+            '[' => rewrite_class(rest, &mut String::new()),
+            _ => 1,
+        };
     }
-    false
+    found
 }
 
 /// The pattern in the syntax of the engines.
@@ -187,7 +215,7 @@ fn rewrite(pattern: &str, flags: Flags, fancy: bool) -> String {
     while let Some(&ch) = chars.get(indx) {
         match ch {
             '\\' => {
-                indx += rewrite_escape(&chars[indx..], &mut out);
+                indx += rewrite_escape(&chars[indx..], &mut out, false);
                 continue;
             }
             '[' => {
@@ -226,9 +254,11 @@ fn is_quantifier(chars: &[char]) -> bool {
     }
 }
 
-fn rewrite_escape(chars: &[char], out: &mut String) -> usize {
+fn rewrite_escape(chars: &[char], out: &mut String, in_class: bool) -> usize {
     match chars.get(1) {
         Some('Z') => out.push_str(r"\z"),
+        Some('R') if !in_class => out.push_str(r"(?:\r\n|[\n\x0b\x0c\r\x{85}\x{2028}\x{2029}])"),
+        Some('h') => out.push_str(if in_class { r"\t\p{Zs}" } else { r"[\t\p{Zs}]" }),
         Some(other @ ('<' | '>')) => out.push(*other),
         // Escaped letters pass: both sides know the same ones. Everything else is that character.
         Some(other) if other.is_alphanumeric() => {
@@ -269,19 +299,22 @@ fn rewrite_class(chars: &[char], out: &mut String) -> usize {
                 return indx + 1;
             }
             '\\' => {
-                indx += rewrite_escape(&chars[indx..], out);
+                indx += rewrite_escape(&chars[indx..], out, true);
                 continue;
             }
-            '[' if chars.get(indx + 1) == Some(&':') => out.push('['),
+            '[' if chars.get(indx + 1) == Some(&':') => {
+                indx += rewrite_posix(&chars[indx..], out);
+                continue;
+            }
             '[' => out.push_str(r"\["),
             '&' | '~' if chars.get(indx + 1) == Some(&ch) => {
                 out.push('\\');
                 out.push(ch);
             }
-            '-' if chars.get(indx + 1) == Some(&'-') => out.push_str(r"\-"),
-            // A posix class ends with its own bracket, which must not end this one.
-            ':' if chars.get(indx + 1) == Some(&']') && out.rfind("[:").is_some() => {
-                out.push_str(":]");
+            // At the start a hyphen is itself; later it makes a range, here one that ends in a hyphen.
+            '-' if chars.get(indx + 1) == Some(&'-') && out.ends_with(['[', '^']) => out.push_str(r"\-"),
+            '-' if chars.get(indx + 1) == Some(&'-') => {
+                out.push_str(r"-\-");
                 indx += 2;
                 continue;
             }
@@ -290,6 +323,31 @@ fn rewrite_class(chars: &[char], out: &mut String) -> usize {
         indx += 1;
     }
     indx
+}
+
+/// A posix class (`[:alpha:]`) inside a class, over all of Unicode; anything else is a plain bracket.
+fn rewrite_posix(chars: &[char], out: &mut String) -> usize {
+    let end = chars.windows(2).skip(2).position(|pair| pair == [':', ']']);
+    let name: String = chars.iter().skip(2).take(end.unwrap_or(0)).collect();
+    let class = match name.as_str() {
+        "alpha" => r"\p{Alphabetic}",
+        "alnum" => r"\p{Alphabetic}\p{Nd}",
+        "digit" => r"\p{Nd}",
+        "lower" => r"\p{Lowercase}",
+        "upper" => r"\p{Uppercase}",
+        "space" => r"\s",
+        "word" => r"\w",
+        "punct" => r"\p{P}$+<=>^`|~",
+        "xdigit" => "0-9A-Fa-f",
+        "cntrl" => r"\p{Cc}",
+        "blank" => r"\t\p{Zs}",
+        _ => {
+            out.push_str(r"\[");
+            return 1;
+        }
+    };
+    out.push_str(class);
+    name.len() + 4
 }
 
 #[cfg(test)]
@@ -313,7 +371,7 @@ mod tests {
         assert!(found("a{b}", "a{b}"));
         assert!(found("^a{,2}$", "aa"));
         assert!(found("[]]", "]"));
-        assert!(found("[[:alpha:]]", "x"));
+        assert!(found("[[:alpha:]]", "é"));
     }
 
     #[test]
@@ -321,6 +379,8 @@ mod tests {
         assert!(found("foo(?!bar)", "foobaz"));
         assert!(!found("foo(?!bar)", "foobar"));
         assert!(PyRegex::new("*").is_err());
+        assert!(PyRegex::new("a**").is_err());
+        assert!(!found("a++a", "aaa"));
     }
 
     #[test]

@@ -52,16 +52,18 @@ fn text_tick(ty: &Type, cx: &NormCx, raw: &str, depth: u32) -> Result<Tick> {
     }
     let (text, base) = time::parse_tz(text)?;
     let splitter = if text.contains('-') { '-' } else { '+' };
-    if time::has_unit(&text) && depth < MAX_DEPTH
-        && let Some((begin, end)) = text.split_once(splitter) {
-            let delta = Tick::from(time::delta(&format!("{splitter}{end}"))?);
-            let begin = if begin.is_empty() {
-                Tick::from(cx.env.now_ms())
-            } else {
-                text_tick(ty, cx, begin, depth + 1)? + Tick::from(base)
-            };
-            return check_tick(ty, begin + delta);
-        }
+    if time::has_unit(&text)
+        && depth < MAX_DEPTH
+        && let Some((begin, end)) = text.split_once(splitter)
+    {
+        let delta = Tick::from(time::delta(&format!("{splitter}{end}"))?);
+        let begin = if begin.is_empty() {
+            Tick::from(cx.env.now_ms())
+        } else {
+            text_tick(ty, cx, begin, depth + 1)? + Tick::from(base)
+        };
+        return check_tick(ty, begin + delta);
+    }
     check_tick(ty, Tick::from(time::parse(&text, Some(base), true)?))
 }
 

@@ -258,9 +258,10 @@ impl TextRules for StrRules {
     fn norm_text(&self, opts: &TextOpts, ty: &Type, _cx: &NormCx, text: &str) -> Result<Norm> {
         let norm = opts.clean(text, false);
         if let Some(enums) = &opts.enums
-            && !enums.iter().any(|have| *have == norm) {
-                return Err(ty.bad_valu(&Value::from(text), format!("The value is none of: {}.", enums.join(", "))));
-            }
+            && !enums.iter().any(|have| *have == norm)
+        {
+            return Err(ty.bad_valu(&Value::from(text), format!("The value is none of: {}.", enums.join(", "))));
+        }
         let mut info = NormInfo::default();
         if let Some(regx) = &opts.regex {
             let Some(groups) = regx.match_start(&norm)? else {

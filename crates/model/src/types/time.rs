@@ -322,11 +322,11 @@ fn parse_raw(otext: &str, base: Option<i64>, chop: bool) -> Result<Raw> {
     if let Some(raw) = parse_rfc822(otext, &text, base)? {
         return Ok(raw);
     }
-    let mut digits: Vec<u8> = text
+    let mut digits: Vec<Digit> = text
         .chars()
         .filter(|ch| py::is_digit(*ch))
         // Digits that are not decimal count, and then fail: 255 is no digit's value.
-        .map(|ch| py::decimal_digit(ch).unwrap_or(255))
+        .map(|ch| Digit { valu: py::decimal_digit(ch).unwrap_or(255), ascii: ch.is_ascii() })
         .collect();
     if chop {
         digits.truncate(17);
@@ -350,16 +350,52 @@ fn parse_raw(otext: &str, base: Option<i64>, chop: bool) -> Result<Raw> {
         .ok_or_else(|| bad(otext, "The text is no time"))
 }
 
-/// The value of up to six decimal digits.
-fn number(digits: &[u8]) -> Option<i64> {
-    digits.iter().try_fold(0_i64, |sum, digit| (*digit < 10).then(|| sum * 10 + i64::from(*digit)))
+/// A digit and whether it is an ASCII one: those of other scripts may stand in some places only.
+#[derive(Clone, Copy)]
+struct Digit {
+    valu: u8,
+    ascii: bool,
 }
 
-/// Month, day, hour, minute, second, microseconds: which values a field may have when it takes two digits, and one.
-const FIELDS: [(std::ops::RangeInclusive<i64>, std::ops::RangeInclusive<i64>); 5] =
-    [(1..=12, 1..=9), (1..=31, 1..=9), (0..=23, 0..=9), (0..=59, 0..=9), (0..=61, 0..=9)];
+/// The value of up to six decimal digits.
+fn number(digits: &[Digit]) -> Option<i64> {
+    digits.iter().try_fold(0_i64, |sum, digit| (digit.valu < 10).then(|| sum * 10 + i64::from(digit.valu)))
+}
 
-fn from_digits(digits: &[u8], fields: usize) -> Option<(i64, i64, u32)> {
+/// Which values a field may have when it takes two digits and when it takes one, and where digits of any script may
+/// stand: in second place behind these first digits, and alone.
+struct FieldRule {
+    two: std::ops::RangeInclusive<i64>,
+    one: std::ops::RangeInclusive<i64>,
+    loose_after: std::ops::RangeInclusive<u8>,
+    loose_alone: bool,
+}
+
+/// A range that holds nothing.
+#[allow(clippy::reversed_empty_ranges)]
+const NONE: std::ops::RangeInclusive<u8> = 1..=0;
+
+/// Month, day, hour, minute, second; the fraction follows.
+const FIELDS: [FieldRule; 5] = [
+    FieldRule { two: 1..=12, one: 1..=9, loose_after: NONE, loose_alone: false },
+    FieldRule { two: 1..=31, one: 1..=9, loose_after: 1..=2, loose_alone: false },
+    FieldRule { two: 0..=23, one: 0..=9, loose_after: 0..=1, loose_alone: true },
+    FieldRule { two: 0..=59, one: 0..=9, loose_after: 0..=5, loose_alone: true },
+    FieldRule { two: 0..=61, one: 0..=9, loose_after: 0..=5, loose_alone: true },
+];
+
+impl FieldRule {
+    fn read(&self, digits: &[Digit]) -> Option<i64> {
+        let (range, scripts) = match digits {
+            [first, second] => (&self.two, first.ascii && (second.ascii || self.loose_after.contains(&first.valu))),
+            [only] => (&self.one, only.ascii || self.loose_alone),
+            _ => return None,
+        };
+        number(digits).filter(|valu| scripts && range.contains(valu))
+    }
+}
+
+fn from_digits(digits: &[Digit], fields: usize) -> Option<(i64, i64, u32)> {
     let year = number(digits.get(..4)?)?;
     let mut found = [1, 1, 0, 0, 0, 0];
     let end = take_fields(digits, 4, 0, fields, &mut found)?;
@@ -370,20 +406,18 @@ fn from_digits(digits: &[u8], fields: usize) -> Option<(i64, i64, u32)> {
 }
 
 /// Reads fields greedily with backtracking: two digits where they fit, else one, as the reference's parser does.
-fn take_fields(digits: &[u8], at: usize, nth: usize, fields: usize, found: &mut [i64; 6]) -> Option<usize> {
+fn take_fields(digits: &[Digit], at: usize, nth: usize, fields: usize, found: &mut [i64; 6]) -> Option<usize> {
     if nth == fields {
         return Some(at);
     }
-    if nth == 5 {
-        let size = (digits.len() - at).min(6);
+    let Some(rule) = FIELDS.get(nth) else {
+        let size = digits.get(at..)?.iter().take(6).take_while(|digit| digit.ascii).count();
         let part = digits.get(at..at + size).filter(|part| !part.is_empty())?;
         found[5] = number(part)? * 10_i64.pow(6 - size as u32);
         return Some(at + size);
-    }
-    let (two, one) = &FIELDS[nth];
-    for (size, range) in [(2, two), (1, one)] {
-        let valu = digits.get(at..at + size).and_then(number);
-        if let Some(valu) = valu.filter(|valu| range.contains(valu)) {
+    };
+    for size in [2, 1] {
+        if let Some(valu) = digits.get(at..at + size).and_then(|part| rule.read(part)) {
             found[nth] = valu;
             if let Some(end) = take_fields(digits, at + size, nth + 1, fields, found) {
                 return Some(end);

@@ -34,14 +34,10 @@ struct Scheme<'a> {
 fn split_scheme(text: &str) -> Option<Scheme<'_>> {
     for splitter in ["://///", ":////"] {
         if let Some((proto, rest)) = text.split_once(splitter)
-            && proto.eq_ignore_ascii_case("file") {
-                return (!rest.is_empty()).then(|| Scheme {
-                    proto: "file".to_owned(),
-                    rest,
-                    share: true,
-                    local: false,
-                });
-            }
+            && proto.eq_ignore_ascii_case("file")
+        {
+            return (!rest.is_empty()).then(|| Scheme { proto: "file".to_owned(), rest, share: true, local: false });
+        }
     }
     if let Some((proto, rest)) = text.split_once("://").filter(|(proto, _)| !proto.is_empty()) {
         return (!rest.is_empty()).then(|| Scheme { proto: proto.to_lowercase(), rest, share: false, local: false });
