@@ -102,11 +102,18 @@ fn without(valu: &Value, keys: &[&str]) -> Value {
     Value::Object(valu)
 }
 
+/// Without text: docs, and the titles and descriptions inside of JSON schemas, which the table leaves out.
 fn no_docs(valu: &Value) -> Value {
+    let is_text = |key: &str, valu: &Value| match key {
+        "doc" => true,
+        "title" | "description" | "$comment" => valu.is_string(),
+        _ => false,
+    };
     match valu {
-        Value::Object(map) => Value::Object(
-            map.iter().filter(|(key, _)| *key != "doc").map(|(key, valu)| (key.clone(), no_docs(valu))).collect(),
-        ),
+        Value::Object(map) => {
+            let kept = map.iter().filter(|(key, valu)| !is_text(key, valu));
+            Value::Object(kept.map(|(key, valu)| (key.clone(), no_docs(valu))).collect())
+        }
         Value::Array(items) => items.iter().map(no_docs).collect(),
         other => other.clone(),
     }

@@ -541,7 +541,7 @@ impl Data {
         let schema = decl.opt("schema").map(|schema| {
             let bad = |mesg: String| err!("BadTypeDef", mesg = format!("The schema is none: {mesg}"), name = decl.name);
             let json = json::to_json(schema).map_err(|error| bad(error.0.to_owned()))?;
-            jsonschema::draft7::new(&json).map_err(|error| bad(error.to_string()))
+            super::schema::compile(&json).map_err(bad)
         });
         Ok(Data { schema: schema.transpose()? })
     }

@@ -1,0 +1,102 @@
+//! JSON schemas of `data` types: compiled without any network.
+//!
+//! A schema may refer to the common parts of STIX 2.1, which come along (published by OASIS Open under the licence
+//! beside them); a reference to anything else fails.
+
+use std::error::Error;
+
+use jsonschema::{Resource, Retrieve, Uri, Validator};
+use serde_json::Value as Json;
+
+const STIX_COMMON: &str = "raw.githubusercontent.com/oasis-open/cti-stix2-json-schemas/stix2.1/schemas/common/";
+
+macro_rules! stix {
+    ($($name:literal),*) => {
+        &[$(($name, include_str!(concat!("../../defs/schemas/stix2.1/", $name)))),*]
+    };
+}
+
+static PARTS: &[(&str, &str)] = stix![
+    "binary.json",
+    "core.json",
+    "dictionary.json",
+    "extension.json",
+    "external-reference.json",
+    "granular-marking.json",
+    "hashes-type.json",
+    "hex.json",
+    "identifier.json",
+    "properties.json",
+    "timestamp.json",
+    "url-regex.json"
+];
+
+/// Compiles a schema. The error says what is wrong with it.
+pub(super) fn compile(schema: &Json) -> Result<Validator, String> {
+    let mut options = jsonschema::draft7::options().with_retriever(Nowhere);
+    if refers_to_stix(schema) {
+        // Ahead of time, because the compiler looks for references only where its dialect has sub-schemas.
+        for (name, text) in PARTS {
+            let part = Resource::from_contents(part(text).map_err(|error| error.to_string())?);
+            let part = part.map_err(|error| error.to_string())?;
+            for scheme in ["http", "https"] {
+                options = options.with_resource(format!("{scheme}://{STIX_COMMON}{name}"), part.clone());
+            }
+        }
+    }
+    options.build(schema).map_err(|error| error.to_string())
+}
+
+fn refers_to_stix(schema: &Json) -> bool {
+    match schema {
+        Json::String(text) => text.contains(STIX_COMMON),
+        Json::Array(items) => items.iter().any(refers_to_stix),
+        Json::Object(map) => map.values().any(refers_to_stix),
+        _ => false,
+    }
+}
+
+/// One of the parts. They name their dialect by a URL that is none: all of them are read in that of the schema which
+/// refers to them.
+fn part(text: &str) -> Result<Json, serde_json::Error> {
+    let mut part: Json = serde_json::from_str(text)?;
+    if let Some(part) = part.as_object_mut() {
+        part.remove("$schema");
+    }
+    Ok(part)
+}
+
+/// Fetches nothing.
+struct Nowhere;
+
+impl Retrieve for Nowhere {
+    fn retrieve(&self, uri: &Uri<String>) -> Result<Json, Box<dyn Error + Send + Sync>> {
+        Err(format!("the schema {uri} does not come along, and is not fetched").into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn stix_parts_are_found_and_others_are_not() {
+        let uri = format!("https://{STIX_COMMON}identifier.json");
+        let schema = compile(&json!({ "$ref": uri })).expect("compiles");
+        assert!(schema.is_valid(&json!("tool--8e2e2d2b-17d4-4cbf-938f-98ee46b3cd3f")));
+        assert!(!schema.is_valid(&json!("tool")));
+        assert!(
+            compile(&json!({"$ref": "https://example.com/other.json"}))
+                .is_err_and(|error| error.contains("example.com"))
+        );
+    }
+
+    #[test]
+    fn every_part_resolves() {
+        for (name, _) in PARTS {
+            compile(&json!({ "$ref": format!("http://{STIX_COMMON}{name}") })).expect(name);
+        }
+    }
+}
