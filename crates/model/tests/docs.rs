@@ -4,7 +4,7 @@ use myelin_model::defs;
 use myelin_value::{Map, Value};
 
 /// How many declarations still lack their line. Lower it when you write some; never raise it.
-const MISSING_DOCS: usize = 512;
+const MISSING_DOCS: usize = 0;
 
 #[test]
 fn everything_says_what_it_means() {
