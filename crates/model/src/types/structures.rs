@@ -538,6 +538,12 @@ pub struct Data {
 
 impl Data {
     pub(super) fn new(decl: Decl<'_>) -> Result<Data> {
+        // A schema that names no draft is given one, and clients see that in the type's options.
+        let nameless = decl.opt("schema").and_then(Value::as_map).filter(|schema| !schema.contains("$schema"));
+        if let Some(schema) = nameless {
+            let named = schema.clone().with("$schema", "http://json-schema.org/draft-07/schema#");
+            decl.opts.insert("schema", named);
+        }
         let schema = decl.opt("schema").map(|schema| {
             let bad = |mesg: String| err!("BadTypeDef", mesg = format!("The schema is none: {mesg}"), name = decl.name);
             let json = json::to_json(schema).map_err(|error| bad(error.0.to_owned()))?;
