@@ -1,0 +1,670 @@
+//! A layer: storage nodes, their indexes, node data, light edges and the log of edits, in three slabs.
+//!
+//! ```text
+//! <dir>/layer_v2.lmdb    storage nodes and indexes      <dir>/nodedata.lmdb    node data
+//! <dir>/nodeedits.lmdb   the edit log
+//! ```
+//!
+//! Invariants:
+//! 1. a storage node's row and its index rows are written in the same transaction;
+//! 2. the edit log and node data are committed before the indexes are: after a crash, an event that is applied again finds
+//!    either all of its effects or makes them, and its log row is never lost;
+//! 3. point reads by buid see uncommitted storage nodes through the overlay; walks begin with `read_fresh`;
+//! 4. abbreviations are never released.
+//!
+//! Layers know nothing of views, users or the data model. Edits are in [`crate::apply`], walks in [`crate::lift`].
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use myelin_error::{Result, err};
+use myelin_model::StorType;
+use myelin_slab::tables::{Abrv, HotCount, SlabAbrv, SlabSeqn};
+use myelin_slab::{Options, Reads, Slab, Table, WriteCx, Writer};
+use myelin_value::{Buid, Map, Value, msgpack};
+use parking_lot::RwLock;
+
+use crate::edit::{NodeEdit, pack_edits, unpack_edits};
+use crate::index;
+
+/// The version of the disk format.
+pub const LAYER_VERSION: i64 = 11;
+/// Names of node data must leave room for an abbreviation in a key.
+pub const DATA_NAME_MAX: usize = 506;
+
+/// Who stores edits: the nexus of a service, which logs and then applies them. Without one a layer applies them itself.
+pub trait EditSink: Send + Sync {
+    /// Logs and applies a batch. Returns its offset and the edits as applied.
+    ///
+    /// # Errors
+    /// What logging or applying fails with.
+    fn push_edits(&self, layer: &Layer, edits: Value, meta: Value) -> Result<(u64, Value)>;
+}
+
+/// What listeners hear of a batch that changed something. Called on the writer thread: be quick.
+pub struct Written<'a> {
+    /// The layer.
+    pub layer: &'a Layer,
+    /// The offset of the batch.
+    pub offset: u64,
+    /// The edits as applied, packed.
+    pub edits: &'a Value,
+    /// The edits as applied.
+    pub applied: &'a [NodeEdit],
+    /// Who and when.
+    pub meta: &'a Value,
+    /// Whether the batch was logged.
+    pub logged: bool,
+}
+
+/// A listener for batches.
+pub type WriteHook = Arc<dyn Fn(&Written<'_>) + Send + Sync>;
+
+#[derive(Clone, Copy)]
+pub(crate) struct Tables {
+    pub bybuid: Table,
+    pub byform: Table,
+    pub byprop: Table,
+    pub byarray: Table,
+    pub byndef: Table,
+    pub bytag: Table,
+    pub bytagprop: Table,
+    pub byverb: Table,
+    pub edgesn1: Table,
+    pub edgesn2: Table,
+    pub edgesn1n2: Table,
+    pub nodedata: Table,
+    pub dataname: Table,
+}
+
+/// Storage nodes written but not yet committed; `None` where one was removed.
+#[derive(Default)]
+struct Overlay {
+    rows: RwLock<HashMap<Buid, Option<Arc<[u8]>>>>,
+    live: AtomicBool,
+}
+
+/// A layer.
+pub struct Layer {
+    iden: Arc<str>,
+    dir: PathBuf,
+    info: RwLock<Map>,
+    pub(crate) slab: Slab,
+    pub(crate) data_slab: Slab,
+    edit_slab: Slab,
+    pub(crate) tables: Tables,
+    pub(crate) props: SlabAbrv,
+    pub(crate) tags: SlabAbrv,
+    pub(crate) tagprops: SlabAbrv,
+    pub(crate) form_counts: HotCount,
+    offsets: HotCount,
+    log: SlabSeqn,
+    overlay: Arc<Overlay>,
+    /// Counts batches that changed something, so that readers know when to look again.
+    version: AtomicU64,
+    sink: RwLock<Option<Arc<dyn EditSink>>>,
+    hooks: RwLock<Vec<WriteHook>>,
+}
+
+impl std::fmt::Debug for Layer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Layer({})", self.iden)
+    }
+}
+
+/// Opening and what a layer is.
+impl Layer {
+    /// Opens or makes a layer in a directory. `info` is its record and holds at least `iden`.
+    ///
+    /// # Errors
+    /// `BadStorageVersion` for a layer of another disk format; what opening slabs fails with.
+    pub fn open(writer: &Writer, dir: &Path, info: Map) -> Result<Arc<Layer>> {
+        let (writer_in, dir) = (writer.clone(), dir.to_owned());
+        writer.run(move |cx| Layer::open_in(cx, &writer_in, &dir, info))
+    }
+
+    /// The same, on the writer thread.
+    ///
+    /// # Errors
+    /// As [`Layer::open`].
+    pub fn open_in(cx: &mut WriteCx, writer: &Writer, dir: &Path, info: Map) -> Result<Arc<Layer>> {
+        let path = dir.join("layer_v2.lmdb");
+        let fresh = !path.exists();
+        let quiet = Options { readahead: false, ..Options::default() };
+        // In this order they are committed: the log before the rows.
+        let edit_slab = cx.open_slab(writer, &dir.join("nodeedits.lmdb"), quiet.clone())?;
+        let data_slab = cx.open_slab(writer, &dir.join("nodedata.lmdb"), quiet)?;
+        let slab = cx.open_slab(writer, &path, Options::default())?;
+        let meta = cx.table(&slab, "layer:meta", false)?;
+        if fresh {
+            cx.put_value(meta, b"version", &Value::from(LAYER_VERSION))?;
+        }
+        let version = cx.get_value(meta, b"version")?.and_then(|valu| valu.as_i64()).unwrap_or(2);
+        if version != LAYER_VERSION {
+            let mesg = format!("The layer at {} has version {version}, not {LAYER_VERSION}.", dir.display());
+            return Err(err!("BadStorageVersion", mesg = mesg, version = version));
+        }
+        let tables = Tables {
+            bybuid: cx.table(&slab, "bybuidv3", false)?,
+            byform: cx.table(&slab, "byform", true)?,
+            byprop: cx.table(&slab, "byprop", true)?,
+            byarray: cx.table(&slab, "byarray", true)?,
+            byndef: cx.table(&slab, "byndef", true)?,
+            bytag: cx.table(&slab, "bytag", true)?,
+            bytagprop: cx.table(&slab, "bytagprop", true)?,
+            byverb: cx.table(&slab, "byverb", true)?,
+            edgesn1: cx.table(&slab, "edgesn1", true)?,
+            edgesn2: cx.table(&slab, "edgesn2", true)?,
+            edgesn1n2: cx.table(&slab, "edgesn1n2", true)?,
+            nodedata: cx.table(&data_slab, "nodedata", false)?,
+            dataname: cx.table(&data_slab, "dataname", true)?,
+        };
+        let props = SlabAbrv::open_in(cx, &slab, "propabrv")?;
+        let tags = SlabAbrv::open_in(cx, &slab, "tagabrv")?;
+        let tagprops = SlabAbrv::open_in(cx, &slab, "tagpropabrv")?;
+        for name in ["count:forms", "offsets", "counters"] {
+            cx.table(&slab, name, false)?;
+        }
+        let log = SlabSeqn::open_in(cx, &edit_slab, "nodeedits")?;
+        cx.commit(&slab)?;
+        let layer = Arc::new(Layer {
+            iden: Arc::from(info.get_str("iden").unwrap_or_default()),
+            dir: dir.to_owned(),
+            info: RwLock::new(info),
+            form_counts: HotCount::open(&slab, "count:forms")?,
+            offsets: HotCount::open(&slab, "offsets")?,
+            slab,
+            data_slab,
+            edit_slab,
+            tables,
+            props,
+            tags,
+            tagprops,
+            log,
+            overlay: Arc::default(),
+            version: AtomicU64::new(0),
+            sink: RwLock::new(None),
+            hooks: RwLock::default(),
+        });
+        layer.hook_commits();
+        Ok(layer)
+    }
+
+    fn hook_commits(&self) {
+        let (edits, data) = (self.edit_slab.clone(), self.data_slab.clone());
+        self.slab.on_flush(Arc::new(move |cx| {
+            cx.commit(&edits)?;
+            cx.commit(&data)
+        }));
+        let overlay = Arc::downgrade(&self.overlay);
+        self.slab.on_commit(Arc::new(move || {
+            if let Some(overlay) = overlay.upgrade() {
+                let mut rows = overlay.rows.write();
+                rows.clear();
+                overlay.live.store(false, Ordering::Release);
+            }
+        }));
+    }
+
+    /// Its iden.
+    pub fn iden(&self) -> &Arc<str> {
+        &self.iden
+    }
+
+    /// Where it lies.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Its record.
+    pub fn info(&self) -> Map {
+        self.info.read().clone()
+    }
+
+    /// An entry of its record.
+    pub fn info_get(&self, name: &str) -> Option<Value> {
+        self.info.read().get(name).cloned()
+    }
+
+    /// Replaces its record.
+    pub fn set_info(&self, info: Map) {
+        *self.info.write() = info;
+    }
+
+    /// Whether it takes no edits.
+    pub fn is_readonly(&self) -> bool {
+        self.info.read().get("readonly").is_some_and(Value::is_truthy)
+    }
+
+    /// Whether it keeps a log of edits.
+    pub fn logs_edits(&self) -> bool {
+        self.info.read().get("logedits").is_none_or(Value::is_truthy)
+    }
+
+    /// Grows with every batch that changes something.
+    pub fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
+    /// Who stores its edits from now on.
+    pub fn set_sink(&self, sink: Arc<dyn EditSink>) {
+        *self.sink.write() = Some(sink);
+    }
+
+    /// Calls `hook` for every batch that changed something.
+    pub fn on_write(&self, hook: WriteHook) {
+        self.hooks.write().push(hook);
+    }
+
+    /// The writer.
+    pub fn writer(&self) -> Result<&Writer> {
+        self.slab.writer()
+    }
+
+    /// Commits what is not committed.
+    pub fn commit(&self) -> Result<()> {
+        self.slab.commit()
+    }
+
+    /// Commits and closes the slabs.
+    pub fn fini(&self) -> Result<()> {
+        self.slab.fini()?;
+        self.data_slab.fini()?;
+        self.edit_slab.fini()
+    }
+
+    /// The same, on the writer thread.
+    pub fn close_in(&self, cx: &mut WriteCx) -> Result<()> {
+        cx.close_slab(&self.slab)?;
+        cx.close_slab(&self.data_slab)?;
+        cx.close_slab(&self.edit_slab)
+    }
+
+    /// Bytes in use on disk.
+    pub fn used_bytes(&self) -> u64 {
+        self.slab.used_bytes() + self.data_slab.used_bytes() + self.edit_slab.used_bytes()
+    }
+
+    /// The three slabs, for copies.
+    pub fn slabs(&self) -> [&Slab; 3] {
+        [&self.slab, &self.data_slab, &self.edit_slab]
+    }
+
+    /// Where a deprecated upstream stands.
+    pub fn upstream_offsets(&self) -> &HotCount {
+        &self.offsets
+    }
+}
+
+/// Storing edits.
+impl Layer {
+    /// Checks and stores a batch, through the sink. Returns its offset and what was changed.
+    ///
+    /// # Errors
+    /// `IsReadOnly`; `BadTypeValu` or `BadArg` for edits that cannot be stored, of which then none is.
+    pub fn save_edits(&self, edits: &[NodeEdit], meta: &Value) -> Result<(u64, Vec<NodeEdit>)> {
+        self.req_writable()?;
+        crate::apply::validate(edits)?;
+        let sink = self.sink.read().clone();
+        if let Some(sink) = sink {
+            let (offs, applied) = sink.push_edits(self, pack_edits(edits), meta.clone())?;
+            return Ok((offs, unpack_edits(&applied)?));
+        }
+        self.writer()?.run(|cx| {
+            let offs = self.log.next_offs();
+            Ok((offs, self.apply_edits(cx, edits, meta, Some(offs))?))
+        })
+    }
+
+    /// `IsReadOnly` if it is.
+    ///
+    /// # Errors
+    /// That.
+    pub fn req_writable(&self) -> Result<()> {
+        if self.is_readonly() {
+            let mesg = format!("The layer {} is read-only.", self.iden);
+            return Err(err!("IsReadOnly", mesg = mesg, layer = &*self.iden));
+        }
+        Ok(())
+    }
+
+    /// Applies an event of the nexus log that is for this layer, on the writer thread.
+    ///
+    /// `edits(edits, meta)` returns the applied edits, packed; `layer:set(name, valu)` changes the record in memory and
+    /// returns the value (the cortex stores the record).
+    ///
+    /// # Errors
+    /// `BadOptValu` for an unknown name, `NoSuchImpl` for an unknown event, `BadArg` for wrong arguments.
+    pub fn apply_event(&self, cx: &mut WriteCx, event: &str, args: &[Value], offs: Option<u64>) -> Result<Value> {
+        match (event, args) {
+            ("edits", [edits, meta, ..]) => {
+                let edits = unpack_edits(edits)?;
+                Ok(pack_edits(&self.apply_edits(cx, &edits, meta, offs)?))
+            }
+            ("layer:set", [name, valu, ..]) => self.apply_set(name.as_str().unwrap_or_default(), valu),
+            ("layer:set:modelvers", [vers, ..]) => {
+                self.info.write().insert("model:version", vers.clone());
+                Ok(Value::Null)
+            }
+            ("edits" | "layer:set" | "layer:set:modelvers", _) => {
+                Err(err!("BadArg", mesg = format!("The event {event} has too few arguments.")))
+            }
+            _ => Err(err!("NoSuchImpl", mesg = format!("Layers do not handle the event {event}."), name = event)),
+        }
+    }
+
+    fn apply_set(&self, name: &str, valu: &Value) -> Result<Value> {
+        const NAMES: &[&str] = &["name", "desc", "cache:size", "logedits", "readonly", "mirror", "upstream"];
+        if !NAMES.contains(&name) {
+            let mesg = format!("A layer has no settable {name}.");
+            return Err(err!("BadOptValu", mesg = mesg, name = name));
+        }
+        let mut info = self.info.write();
+        if valu.is_null() {
+            info.remove(name);
+        } else {
+            info.insert(name, valu.clone());
+        }
+        Ok(valu.clone())
+    }
+
+    /// What follows applied edits: the version, the log row, the listeners. For [`crate::apply`].
+    pub(crate) fn wrote(&self, cx: &mut WriteCx, applied: &[NodeEdit], meta: &Value, offs: Option<u64>) -> Result<()> {
+        let logged = self.logs_edits();
+        let offset = offs.unwrap_or_else(|| self.log.next_offs());
+        let hooks = self.hooks.read();
+        if !logged && hooks.is_empty() {
+            return Ok(());
+        }
+        let edits = pack_edits(applied);
+        if logged {
+            let mut row = Vec::with_capacity(256);
+            msgpack::write_array_len(&mut row, 2);
+            msgpack::encode_into(&mut row, &edits);
+            msgpack::encode_into(&mut row, meta);
+            self.log.put(cx, offset, &row)?;
+        }
+        let written = Written { layer: self, offset, edits: &edits, applied, meta, logged };
+        hooks.iter().for_each(|hook| hook(&written));
+        Ok(())
+    }
+
+    /// Makes storage nodes of a batch visible to point reads.
+    pub(crate) fn overlay(&self, rows: impl Iterator<Item = (Buid, Option<Arc<[u8]>>)>) {
+        let mut have = self.overlay.rows.write();
+        have.extend(rows);
+        self.overlay.live.store(!have.is_empty(), Ordering::Release);
+        drop(have);
+        self.version.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Counts a change that touched no storage node.
+    pub(crate) fn bump(&self) {
+        self.version.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+/// Point reads.
+impl Layer {
+    /// The stored bytes of a storage node, committed or not.
+    pub fn sode(&self, buid: &Buid) -> Result<Option<Arc<[u8]>>> {
+        // The overlay first, then the transaction: a commit in between moves rows from one to the other.
+        if self.overlay.live.load(Ordering::Acquire)
+            && let Some(row) = self.overlay.rows.read().get(buid)
+        {
+            return Ok(row.clone());
+        }
+        let txn = self.slab.read()?;
+        Ok(txn.get(self.tables.bybuid, &buid.0)?.map(Arc::from))
+    }
+
+    /// How many storage nodes there are.
+    pub fn sode_count(&self) -> Result<u64> {
+        self.slab.read_fresh()?.entries(self.tables.bybuid)
+    }
+
+    /// A read that must see everything: of what is committed if all is, else on the writer (which costs no commit).
+    pub(crate) fn read_now<T: Send>(
+        &self,
+        slab: &Slab,
+        func: impl Fn(&dyn NowReads) -> Result<T> + Send + Sync,
+    ) -> Result<T> {
+        if slab.is_dirty() && !slab.writer()?.is_writer_thread() {
+            return slab.writer()?.run(|cx| func(&*cx));
+        }
+        func(&slab.read()?)
+    }
+
+    /// A piece of node data.
+    pub fn node_data(&self, buid: &Buid, name: &str) -> Result<Option<Value>> {
+        let Some(abrv) = self.prop_abrv(Some(name), None) else { return Ok(None) };
+        let key = [&buid.0[..], &abrv].concat();
+        self.read_now(&self.data_slab, |txn| {
+            Ok(txn.now_get(self.tables.nodedata, &key)?.map(msgpack::decode).transpose()?)
+        })
+    }
+
+    /// Whether a piece of node data is there.
+    pub fn has_node_data(&self, buid: &Buid, name: &str) -> Result<bool> {
+        let Some(abrv) = self.prop_abrv(Some(name), None) else { return Ok(false) };
+        let key = [&buid.0[..], &abrv].concat();
+        self.read_now(&self.data_slab, |txn| Ok(txn.now_get(self.tables.nodedata, &key)?.is_some()))
+    }
+
+    /// The names of a node's data, in order of their abbreviations.
+    pub fn node_data_names(&self, buid: &Buid) -> Result<Vec<String>> {
+        let keys = self.read_now(&self.data_slab, |txn| txn.now_keys(self.tables.nodedata, &buid.0))?;
+        Ok(keys.iter().filter_map(|key| self.name_of(key.get(32..)?)).collect())
+    }
+
+    /// Whether an edge is there.
+    pub fn has_edge(&self, n1: &Buid, verb: &str, n2: &Buid) -> Result<bool> {
+        let key = [&n1.0[..], verb.as_bytes()].concat();
+        if key.len() > 511 {
+            return Ok(false);
+        }
+        self.read_now(&self.slab, |txn| txn.now_has_dup(self.tables.edgesn1, &key, &n2.0))
+    }
+
+    /// The verbs between two nodes.
+    pub fn edge_verbs(&self, n1: &Buid, n2: &Buid) -> Result<Vec<String>> {
+        let key = [&n1.0[..], &n2.0].concat();
+        let rows = self.read_now(&self.slab, |txn| txn.now_dups(self.tables.edgesn1n2, &key))?;
+        Ok(rows.into_iter().filter_map(|verb| String::from_utf8(verb).ok()).collect())
+    }
+
+    /// The nodes with a property that refers to this one, and the form and property.
+    pub fn ndef_refs(&self, buid: &Buid) -> Result<Vec<(Buid, Value)>> {
+        let rows = self.read_now(&self.slab, |txn| txn.now_dups(self.tables.byndef, &buid.0))?;
+        let unpack = |row: &Vec<u8>| {
+            let abrv: Abrv = row.get(32..40)?.try_into().ok()?;
+            Some((Buid::from_slice(row.get(..32)?)?, msgpack::decode(&self.props.name_of(abrv)?).ok()?))
+        };
+        Ok(rows.iter().filter_map(unpack).collect())
+    }
+
+    /// The first half of a name with a `propabrv` (a form's or a piece of data's).
+    pub(crate) fn name_of(&self, abrv: &[u8]) -> Option<String> {
+        let name = msgpack::decode(&self.props.name_of(abrv.try_into().ok()?)?).ok()?;
+        name.at(0)?.as_str().map(str::to_owned)
+    }
+}
+
+/// What point reads need of either kind of transaction, without generics in the way.
+pub(crate) trait NowReads {
+    fn now_get(&self, table: Table, key: &[u8]) -> Result<Option<&[u8]>>;
+    fn now_has_dup(&self, table: Table, key: &[u8], valu: &[u8]) -> Result<bool>;
+    fn now_dups(&self, table: Table, key: &[u8]) -> Result<Vec<Vec<u8>>>;
+    fn now_keys(&self, table: Table, pref: &[u8]) -> Result<Vec<Vec<u8>>>;
+}
+
+impl<R: Reads> NowReads for R {
+    fn now_get(&self, table: Table, key: &[u8]) -> Result<Option<&[u8]>> {
+        self.get(table, key)
+    }
+    fn now_has_dup(&self, table: Table, key: &[u8], valu: &[u8]) -> Result<bool> {
+        self.has_dup(table, key, valu)
+    }
+    fn now_dups(&self, table: Table, key: &[u8]) -> Result<Vec<Vec<u8>>> {
+        self.dups(table, key)?.map(|row| row.map(|(_, valu)| valu.to_vec())).collect()
+    }
+    fn now_keys(&self, table: Table, pref: &[u8]) -> Result<Vec<Vec<u8>>> {
+        self.keys_prefix(table, pref)?.map(|row| row.map(|(key, _)| key.to_vec())).collect()
+    }
+}
+
+/// Abbreviations.
+impl Layer {
+    /// Of a form (`form, None`), a property, a universal property (`None, name`), or node data (`name, None`).
+    pub fn prop_abrv(&self, form: Option<&str>, prop: Option<&str>) -> Option<Abrv> {
+        self.props.get(&pack_names(&[form, prop]))
+    }
+
+    /// Of a tag.
+    pub fn tag_abrv(&self, tag: &str) -> Option<Abrv> {
+        self.tags.get(tag.as_bytes())
+    }
+
+    /// Of a property of a tag; without a form for all forms.
+    pub fn tagprop_abrv(&self, form: Option<&str>, tag: &str, prop: &str) -> Option<Abrv> {
+        self.tagprops.get(&pack_names(&[form, Some(tag), Some(prop)]))
+    }
+
+    /// All that `propabrv` names: `(form, prop)`.
+    pub fn form_props(&self) -> Vec<(Option<String>, Option<String>)> {
+        let text = |name: &Value, indx| name.at(indx).and_then(|name| name.as_str().map(str::to_owned));
+        let items = self.props.items();
+        let names = items.iter().filter_map(|(name, _)| msgpack::decode(name).ok());
+        names.map(|name| (text(&name, 0), text(&name, 1))).collect()
+    }
+
+    /// All properties of tags: `(form, tag, prop)`.
+    pub fn tag_props(&self) -> Vec<(Option<String>, String, String)> {
+        let text = |name: &Value, indx| name.at(indx).and_then(|name| name.as_str().map(str::to_owned));
+        let items = self.tagprops.items();
+        let names = items.iter().filter_map(|(name, _)| msgpack::decode(name).ok());
+        names.filter_map(|name| Some((text(&name, 0), text(&name, 1)?, text(&name, 2)?))).collect()
+    }
+}
+
+/// `mp([names…])`.
+pub(crate) fn pack_names(names: &[Option<&str>]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(64);
+    msgpack::write_array_len(&mut out, names.len());
+    for name in names {
+        match name {
+            Some(name) => msgpack::write_str(&mut out, name.as_bytes()),
+            None => out.push(0xc0),
+        }
+    }
+    out
+}
+
+/// Counts, from the indexes alone.
+impl Layer {
+    /// How many nodes with a value each form has here.
+    pub fn form_counts(&self) -> Vec<(String, i64)> {
+        self.form_counts.items()
+    }
+
+    /// How many nodes with a value a form has here.
+    pub fn form_count(&self, form: &str) -> i64 {
+        self.form_counts.get(form)
+    }
+
+    /// Rows of a property (of a form's values without `prop`, of a universal property without `form`).
+    pub fn prop_count(&self, form: Option<&str>, prop: Option<&str>) -> Result<u64> {
+        self.count(self.tables.byprop, self.prop_abrv(form, prop), &[])
+    }
+
+    /// Rows of the items of an array property.
+    pub fn array_count(&self, form: Option<&str>, prop: Option<&str>) -> Result<u64> {
+        self.count(self.tables.byarray, self.prop_abrv(form, prop), &[])
+    }
+
+    /// Rows of a tag, of one form or all.
+    pub fn tag_count(&self, tag: &str, form: Option<&str>) -> Result<u64> {
+        let Some(form) = form else { return self.count(self.tables.bytag, self.tag_abrv(tag), &[]) };
+        let Some(abrv) = self.prop_abrv(Some(form), None) else { return Ok(0) };
+        self.count(self.tables.bytag, self.tag_abrv(tag), &abrv)
+    }
+
+    /// Rows of a property of a tag.
+    pub fn tagprop_count(&self, form: Option<&str>, tag: &str, prop: &str) -> Result<u64> {
+        self.count(self.tables.bytagprop, self.tagprop_abrv(form, tag, prop), &[])
+    }
+
+    /// Rows of one value of a property.
+    pub fn prop_valu_count(&self, form: Option<&str>, prop: Option<&str>, stor: StorType, valu: &Value) -> Result<u64> {
+        let stor = if stor.is_array() { StorType::MSGP } else { stor };
+        self.count_valu(self.tables.byprop, self.prop_abrv(form, prop), stor, valu)
+    }
+
+    /// Rows of one item of an array property.
+    pub fn array_valu_count(
+        &self,
+        form: Option<&str>,
+        prop: Option<&str>,
+        stor: StorType,
+        valu: &Value,
+    ) -> Result<u64> {
+        self.count_valu(self.tables.byarray, self.prop_abrv(form, prop), stor.item(), valu)
+    }
+
+    /// Rows of one value of a property of a tag.
+    pub fn tagprop_valu_count(
+        &self,
+        form: Option<&str>,
+        tag: &str,
+        prop: &str,
+        stor: StorType,
+        valu: &Value,
+    ) -> Result<u64> {
+        self.count_valu(self.tables.bytagprop, self.tagprop_abrv(form, tag, prop), stor, valu)
+    }
+
+    fn count(&self, table: Table, abrv: Option<Abrv>, more: &[u8]) -> Result<u64> {
+        let Some(abrv) = abrv else { return Ok(0) };
+        self.slab.read_fresh()?.count_prefix(table, &[&abrv[..], more].concat())
+    }
+
+    fn count_valu(&self, table: Table, abrv: Option<Abrv>, stor: StorType, valu: &Value) -> Result<u64> {
+        let Some(abrv) = abrv else { return Ok(0) };
+        let txn = self.slab.read_fresh()?;
+        let mut count = 0;
+        index::for_each_key(stor, valu, &mut Vec::new(), |key| {
+            count += txn.dup_count(table, &[&abrv[..], key].concat())?;
+            Ok(())
+        })?;
+        Ok(count)
+    }
+}
+
+/// The edit log.
+impl Layer {
+    /// The offset after the last logged batch.
+    pub fn edit_indx(&self) -> u64 {
+        self.log.next_offs()
+    }
+
+    /// How many batches are logged.
+    pub fn edit_size(&self) -> Result<u64> {
+        self.edit_slab.read_fresh()?.entries(self.log.table())
+    }
+
+    /// A page of the log: at most `size` rows of `(offset, edits, meta)` from an offset on, or before it.
+    pub fn edit_page(&self, offs: u64, size: usize, reverse: bool) -> Result<Vec<(u64, Value, Value)>> {
+        let txn = self.edit_slab.read_fresh()?;
+        let split = |row: Result<(u64, Value)>| {
+            let (offs, row) = row?;
+            let part = |indx| row.at(indx).cloned().unwrap_or(Value::Null);
+            Ok((offs, part(0), part(1)))
+        };
+        if reverse {
+            return self.log.iter_back(&txn, offs)?.take(size).map(split).collect();
+        }
+        self.log.iter(&txn, offs)?.take(size).map(split).collect()
+    }
+}
