@@ -227,8 +227,6 @@ impl Kind {
 pub(crate) struct Set(pub u128);
 
 impl Set {
-    pub(crate) const EMPTY: Set = Set(0);
-
     pub(crate) const fn of(kinds: &[Kind]) -> Set {
         let mut bits = 0;
         let mut i = 0;

@@ -32,12 +32,6 @@ pub(crate) fn next(text: &str, mut pos: usize, set: Set) -> Result<Tok, usize> {
     }
 }
 
-/// The comment or white space at `pos`, if any; for tools that keep comments.
-#[cfg(test)]
-pub(crate) fn trivia(text: &str, pos: usize) -> Option<(Kind, usize)> {
-    first_match(text, pos, Set::EMPTY.with(Kind::CComment).with(Kind::LineComment).with(Kind::Space))
-}
-
 fn first_match(text: &str, pos: usize, set: Set) -> Option<(Kind, usize)> {
     let cur = At { text, pos };
     let byte = text.as_bytes()[pos];
@@ -554,10 +548,16 @@ impl<'a> At<'a> {
 
     /// Skip balanced parentheses, quoted texts and all else up to one of `stops`.
     fn skip_balanced(&self, mut pos: usize, stops: &[u8]) -> usize {
+        // A parenthesis that never closes costs a look at all the rest, so there is an end to trying.
+        let mut tries = 256;
         while pos < self.text.len() {
             let byte = self.byte(pos);
             let group = match byte {
-                b'(' => self.parens(pos),
+                b'(' if tries > 0 => {
+                    let end = self.parens(pos);
+                    tries -= u32::from(end.is_none());
+                    end
+                }
                 b'\'' => self.triple_at(pos).or_else(|| self.string_at(pos)),
                 b'"' | b'`' => self.string_at(pos),
                 _ => None,

@@ -62,6 +62,12 @@ impl Parser<'_> {
                 let prop = self.rel_prop(modes::AFTER_MINUS_PAREN_REL)?;
                 self.rel_cond(start, prop).map(VerbOrCond::Cond)
             }
+            Kind::LBrace => {
+                let start = self.cur.start;
+                let query = self.block(modes::AFTER_MINUS_PAREN_PROP)?;
+                let kind = CondKind::SubQuery(query, self.cmpr()?);
+                Ok(VerbOrCond::Cond(Cond { kind, span: self.since(start) }))
+            }
             Kind::LPar => self.minus_paren_paren(),
             _ => self.cond().map(VerbOrCond::Cond),
         }
@@ -199,11 +205,12 @@ impl Parser<'_> {
             Some(cond) => cond,
             None => self.cond()?,
         };
-        loop {
+        for count in 0.. {
             let is_and = self.at(Kind::And);
             if !is_and && !self.at(Kind::Or) {
-                return Ok(left);
+                break;
             }
+            self.check_chain(count)?;
             self.bump(COND)?;
             let right = self.cond()?;
             let span = left.span.to(right.span);
@@ -211,6 +218,7 @@ impl Parser<'_> {
             let kind = if is_and { CondKind::And(left_box, right_box) } else { CondKind::Or(left_box, right_box) };
             left = Cond { kind, span };
         }
+        Ok(left)
     }
 
     fn cond(&mut self) -> Parsed<Cond> {

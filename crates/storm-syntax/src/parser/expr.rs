@@ -13,7 +13,10 @@ impl Parser<'_> {
     pub(super) fn expr(&mut self, first: Option<Value>) -> Parsed<Value> {
         self.nested(|parser| {
             let mut left = parser.and_expr(first)?;
+            let mut count = 0;
             while parser.at(Kind::Or) {
+                parser.check_chain(count)?;
+                count += 1;
                 parser.bump(modes::EXPR)?;
                 let right = parser.and_expr(None)?;
                 let span = left.span.to(right.span);
@@ -25,7 +28,10 @@ impl Parser<'_> {
 
     fn and_expr(&mut self, first: Option<Value>) -> Parsed<Value> {
         let mut left = self.not_expr(first)?;
+        let mut count = 0;
         while self.at(Kind::And) {
+            self.check_chain(count)?;
+            count += 1;
             self.bump(modes::EXPR)?;
             let right = self.not_expr(None)?;
             let span = left.span.to(right.span);
@@ -47,7 +53,10 @@ impl Parser<'_> {
     /// Operators of binding strength `min` and more: comparison 0, sum 1, product 2. All bind from the left.
     fn binary(&mut self, first: Option<Value>, min: u8) -> Parsed<Value> {
         let mut left = self.unary(first)?;
+        let mut count = 0;
         while let Some((op, level)) = self.binary_op().filter(|(_, level)| *level >= min) {
+            self.check_chain(count)?;
+            count += 1;
             self.bump(modes::OPERAND)?;
             let right = self.binary(None, level + 1)?;
             let span = left.span.to(right.span);
@@ -89,7 +98,10 @@ impl Parser<'_> {
             Some(value) => value,
             None => self.atom()?,
         };
+        let mut count = 0;
         while self.at(Kind::Pow) {
+            self.check_chain(count)?;
+            count += 1;
             self.bump(modes::POW_OPERAND)?;
             let right = self.atom()?;
             let span = left.span.to(right.span);
@@ -117,7 +129,7 @@ impl Parser<'_> {
             Kind::LBracket => return self.expr_list(),
             Kind::LBrace => {
                 self.bump(modes::DICT_KEY)?;
-                return self.dict_rest(start);
+                return self.dict_rest(start, None);
             }
             Kind::Dollar => {
                 self.bump_to(&[Kind::ExprVarName, Kind::LPar])?;
@@ -200,11 +212,14 @@ impl Parser<'_> {
         Ok(Value { kind: ValueKind::ExprList(items), span: self.since(start) })
     }
 
-    /// A dict with its brace already taken.
-    pub(super) fn dict_rest(&mut self, start: usize) -> Parsed<Value> {
+    /// A dict with its brace already taken, and perhaps its first key.
+    pub(super) fn dict_rest(&mut self, start: usize, mut first: Option<Value>) -> Parsed<Value> {
         let mut items = Vec::new();
-        while !self.at(Kind::RBrace) {
-            let key = self.json_value(modes::AFTER_KEY_WORD)?;
+        while first.is_some() || !self.at(Kind::RBrace) {
+            let key = match first.take() {
+                Some(key) => key,
+                None => self.json_value(modes::AFTER_KEY_WORD)?,
+            };
             if !matches!(self.kind(), Kind::Colon | Kind::ExprColonTight) {
                 return Err(self.unexpected(modes::AFTER_KEY_WORD));
             }

@@ -25,7 +25,10 @@ use crate::source::{Source, Span};
 pub(crate) type Parsed<T> = Result<T, Box<SyntaxError>>;
 
 /// How deep constructs may nest. A level costs up to a few kilobytes of stack.
-pub(crate) const MAX_DEPTH: u32 = 128;
+pub(crate) const MAX_DEPTH: u32 = 200;
+
+/// How many operators or links may follow one another in one value: each makes the tree one level deeper.
+pub(crate) const MAX_CHAIN: usize = 1000;
 
 pub(crate) struct Parser<'a> {
     src: &'a Arc<Source>,
@@ -107,6 +110,16 @@ impl<'a> Parser<'a> {
         result
     }
 
+    /// Refuse a chain of operators or links that grows too long.
+    fn check_chain(&self, length: usize) -> Parsed<()> {
+        if length < MAX_CHAIN {
+            return Ok(());
+        }
+        let mut err = self.error(self.cur_span(), format!("A value has more than {MAX_CHAIN} operators in a row"));
+        err.too_deep = true;
+        Err(err)
+    }
+
     fn error(&self, span: Span, mesg: String) -> Box<SyntaxError> {
         Box::new(SyntaxError {
             mesg,
@@ -140,7 +153,10 @@ impl<'a> Parser<'a> {
         let mut names: Vec<&'static str> = expected.iter().map(Kind::describe).collect();
         names.sort_unstable();
         names.dedup();
-        let found = if tok.kind == Kind::End { "end of input" } else { token };
+        let found: String = match tok.kind {
+            Kind::End => "end of input".into(),
+            _ => token.chars().take(40).flat_map(char::escape_debug).collect(),
+        };
         let mesg = format!(
             "Found '{found}' at line {line}, column {column}, where one of these may stand: {}",
             names.join(", ")

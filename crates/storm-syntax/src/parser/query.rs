@@ -12,23 +12,33 @@ impl Parser<'_> {
     /// The operators up to `end`, which is not taken.
     pub(super) fn query(&mut self, end: Kind) -> Parsed<Query> {
         let start = self.cur.start;
-        let mut ops = Vec::new();
-        let mut empty = true;
+        if self.at(end) {
+            let span = Span::new(start, start);
+            return Ok(Query { ops: Vec::new(), span, text_span: span, source: self.src.clone() });
+        }
         if self.at(Kind::VBar) {
             self.bump(modes::OPERS.plus(&[Kind::RBrace, Kind::End]))?;
-            empty = false;
+            return self.query_rest(start, Vec::new(), end);
         }
+        let mut ops = Vec::new();
+        self.oper(&mut ops)?;
+        self.query_rest(start, ops, end)
+    }
+
+    /// The rest of a query that has begun at `start`.
+    pub(super) fn query_rest(&mut self, start: usize, mut ops: Vec<Oper>, end: Kind) -> Parsed<Query> {
+        let mut bar_allowed = self.prev_end > start && self.text.as_bytes().get(start) != Some(&b'|');
         while !self.at(end) {
-            empty = false;
-            self.oper(&mut ops)?;
-            if self.at(Kind::VBar) {
+            if bar_allowed && self.at(Kind::VBar) {
                 self.bump(modes::OPERS)?;
                 if self.at(end) {
                     return Err(self.unexpected(modes::OPERS));
                 }
             }
+            self.oper(&mut ops)?;
+            bar_allowed = true;
         }
-        let span = if empty { Span::new(start, start) } else { self.since(start) };
+        let span = self.since(start);
         Ok(Query { ops, span, text_span: span, source: self.src.clone() })
     }
 
@@ -113,7 +123,6 @@ impl Parser<'_> {
 
     /// `$name` and then what.
     fn var_statement(&mut self) -> Parsed<OperKind> {
-        let start = self.cur.start;
         self.bump_to(&[Kind::VarName])?;
         let name_span = self.cur_span();
         let name = self.text_name()?;
@@ -123,7 +132,10 @@ impl Parser<'_> {
             return Ok(OperKind::SetVar { name, value: self.value()? });
         }
         let mut base = Value { kind: ValueKind::Var(name.text), span: name_span };
-        while let Some(link) = self.stmt_link(start)? {
+        let mut count = 0;
+        while let Some(link) = self.stmt_link()? {
+            self.check_chain(count)?;
+            count += 1;
             match link {
                 Link::Call(args, kwargs) => base = self.call(base, args, kwargs),
                 Link::Key(key) if matches!(self.kind(), Kind::EqSpaced | Kind::EqTight) => {
@@ -139,7 +151,7 @@ impl Parser<'_> {
         Ok(OperKind::VarEval(base))
     }
 
-    fn stmt_link(&mut self, _start: usize) -> Parsed<Option<Link>> {
+    fn stmt_link(&mut self) -> Parsed<Option<Link>> {
         match self.kind() {
             Kind::LParTight => {
                 let (args, kwargs) = self.call_args(modes::AFTER_VAR)?;

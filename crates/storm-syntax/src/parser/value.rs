@@ -50,6 +50,9 @@ pub(super) const COND_SET_LINKS: Links = Links {
     inner: true,
 };
 
+/// Arguments by position and by name.
+pub(super) type CallArgs = (Vec<Value>, Vec<(Name, Value)>);
+
 impl Parser<'_> {
     pub(super) fn value(&mut self) -> Parsed<Value> {
         self.nested(|parser| {
@@ -123,7 +126,8 @@ impl Parser<'_> {
 
     /// What is derefed from `base` or called.
     pub(super) fn links(&mut self, mut base: Value, links: Links) -> Parsed<Value> {
-        loop {
+        for count in 0.. {
+            self.check_chain(count)?;
             match self.kind() {
                 Kind::LParTight => {
                     let (args, kwargs) = self.call_args(links.next)?;
@@ -135,9 +139,10 @@ impl Parser<'_> {
                     let span = self.since(base.span.start as usize);
                     base = Value { kind: ValueKind::Deref { base: Box::new(base), name: Box::new(key) }, span };
                 }
-                _ => return Ok(base),
+                _ => break,
             }
         }
+        Ok(base)
     }
 
     pub(super) fn call(&self, func: Value, args: Vec<Value>, kwargs: Vec<(Name, Value)>) -> Value {
@@ -183,7 +188,7 @@ impl Parser<'_> {
     }
 
     /// The arguments of a call, with the parenthesis at hand.
-    pub(super) fn call_args(&mut self, next: Set) -> Parsed<(Vec<Value>, Vec<(Name, Value)>)> {
+    pub(super) fn call_args(&mut self, next: Set) -> Parsed<CallArgs> {
         self.expect(Kind::LParTight, modes::CALL_FIRST)?;
         let mut args = Vec::new();
         let mut kwargs: Vec<(Name, Value)> = Vec::new();
@@ -258,7 +263,7 @@ impl Parser<'_> {
         };
         if let Some(first) = first {
             let is_list = self.at(Kind::Comma) || matches!(first.kind, ValueKind::List(_) | ValueKind::SubQuery(_));
-            if is_list {
+            if is_list && !matches!(first.kind, ValueKind::ExprDict(_)) {
                 return self.list_rest(start, first);
             }
             return self.group_rest(start, Some(first), links);
@@ -277,6 +282,9 @@ impl Parser<'_> {
     fn brace_in_paren(&mut self) -> Parsed<Value> {
         let start = self.cur.start;
         self.bump(modes::PAREN_BRACE)?;
+        if self.at(Kind::LBrace) {
+            return self.brace_in_brace(start);
+        }
         let is_dict = matches!(
             self.kind(),
             Kind::RBrace
@@ -298,13 +306,23 @@ impl Parser<'_> {
                 | Kind::HashTight
                 | Kind::HashSpaced
                 | Kind::LPar
-                | Kind::LBrace
         );
         if is_dict {
-            return self.dict_rest(start);
+            return self.dict_rest(start, None);
         }
         let query = self.block_rest(modes::AFTER_BLOCK)?;
         Ok(Value { kind: ValueKind::SubQuery(query), span: self.since(start) })
+    }
+
+    /// `({{`: as `({`, one level down; what that is decides about this level.
+    fn brace_in_brace(&mut self, start: usize) -> Parsed<Value> {
+        let inner = self.nested(Self::brace_in_paren)?;
+        let ValueKind::SubQuery(query) = inner.kind else { return self.dict_rest(start, Some(inner)) };
+        let lead = Oper { kind: OperKind::SubQuery { query, is_yield: false }, span: inner.span };
+        let at = inner.span.start as usize;
+        let query = self.nested(|parser| parser.query_rest(at, vec![lead], Kind::RBrace))?;
+        self.expect(Kind::RBrace, modes::AFTER_BLOCK)?;
+        Ok(Value { kind: ValueKind::SubQuery(Arc::new(query)), span: self.since(start) })
     }
 
     /// The rest of a list, with a comma at hand.
