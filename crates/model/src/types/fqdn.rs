@@ -31,8 +31,32 @@ impl Fqdn {
 /// The longest a label may be.
 const MAX_LABEL: usize = 63;
 
+/// Whether a text is a domain name in its stored form already, which most are.
+fn is_stored_form(text: &str) -> bool {
+    let (mut label, mut alpha) = (0, false);
+    for byte in text.bytes() {
+        match byte {
+            b'.' if label == 0 => return false,
+            b'.' => label = 0,
+            b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-' => {
+                label += 1;
+                alpha |= !byte.is_ascii_digit();
+            }
+            _ => return false,
+        }
+        if label > MAX_LABEL {
+            return false;
+        }
+    }
+    // Without a letter it may be an address, which takes a closer look.
+    label > 0 && alpha
+}
+
 /// The stored form of a domain name, if the text is one.
 pub fn fqdn_text(text: &str) -> Option<String> {
+    if is_stored_form(text) {
+        return Some(text.to_owned());
+    }
     let ascii = if text.is_ascii() { clean(text).to_ascii_lowercase() } else { to_ascii(&clean(&fold_dots(text)))? };
     let labels = ascii.split('.').all(|label| (1..=MAX_LABEL).contains(&label.len()));
     let chars = ascii.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'));

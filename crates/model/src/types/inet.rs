@@ -1,6 +1,6 @@
 //! Addresses of the internet: IPv4, IPv6, their ranges and networks, and `inet:addr`.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use myelin_error::{Result, err};
 use myelin_value::{Value, guid_of};
@@ -84,8 +84,18 @@ impl IPv4 {
     }
 }
 
+/// The words for classes and scopes as shared values: there are few, and every address has some.
+fn word(text: &'static str) -> Value {
+    static WORDS: LazyLock<Vec<Value>> = LazyLock::new(|| {
+        let words =
+            ["unicast", "private", "multicast", "loopback", "linklocal", "reserved", "shared", "global", "link-local"];
+        words.into_iter().map(Value::from).collect()
+    });
+    WORDS.iter().find(|have| have.as_str() == Some(text)).cloned().unwrap_or_else(|| Value::from(text))
+}
+
 fn v4_norm(addr: u32) -> Norm {
-    Norm::new(addr).sub("type", ip::v4_type(addr))
+    Norm::new(addr).sub("type", word(ip::v4_type(addr)))
 }
 
 fn cidr_bits(bits: &str) -> Option<u32> {
@@ -181,7 +191,7 @@ fn v6_norm(addr: u128, zone: Option<&str>) -> Norm {
         text.push('%');
         text.push_str(zone);
     }
-    let made = Norm::new(text).sub("type", kind).sub("scope", scope);
+    let made = Norm::new(text).sub("type", word(kind)).sub("scope", word(scope));
     match mapped {
         Some(v4) => made.sub("ipv4", v4),
         None => made,

@@ -414,12 +414,41 @@ pub struct Field {
     pub type_name: Arc<str>,
     opts: Map,
     found: std::sync::OnceLock<Arc<Type>>,
+    /// Full names of the sub values seen so far (`fqdn:host`), so that they are made once.
+    subs: std::sync::RwLock<Vec<(Name, Arc<str>)>>,
 }
 
 impl Field {
     /// A field of a type with further options.
     pub fn new(name: Arc<str>, type_name: Arc<str>, opts: Map) -> Field {
-        Field { name, type_name, opts, found: std::sync::OnceLock::new() }
+        Field { name, type_name, opts, found: std::sync::OnceLock::new(), subs: std::sync::RwLock::default() }
+    }
+
+    /// Adds the sub values of the field's norm under their full names.
+    fn push_subs(&self, from: &Subs, into: &mut Subs) {
+        // Types have a handful of subs; patterns with groups at most as many as they name.
+        const MOST: usize = 64;
+        if from.is_empty() {
+            return;
+        }
+        let known = self.subs.read();
+        for (name, valu) in from {
+            let have = known.as_ref().ok().and_then(|known| known.iter().find(|(have, _)| have == name));
+            let full = have.map(|(_, full)| full.clone());
+            let full = full.unwrap_or_else(|| Arc::from(format!("{}:{name}", self.name)));
+            into.push((Name::Shared(full), valu.clone()));
+        }
+        let missing = known.as_ref().is_ok_and(|known| {
+            known.len() < MOST && from.iter().any(|(name, _)| !known.iter().any(|(have, _)| have == name))
+        });
+        drop(known);
+        if let (true, Ok(mut known)) = (missing, self.subs.write()) {
+            for (name, _) in from {
+                if !known.iter().any(|(have, _)| have == name) {
+                    known.push((name.clone(), Arc::from(format!("{}:{name}", self.name))));
+                }
+            }
+        }
     }
 
     /// Its type.

@@ -25,6 +25,16 @@ pub fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split(is_space).filter(|word| !word.is_empty())
 }
 
+/// Whether a text holds no white space but single spaces between words.
+pub fn is_onespaced(text: &str) -> bool {
+    let byts = text.as_bytes();
+    let edge = |byte: Option<&u8>| byte == Some(&b' ');
+    text.bytes().all(|byte| (b' '..=b'~').contains(&byte))
+        && !edge(byts.first())
+        && !edge(byts.last())
+        && !byts.windows(2).any(|pair| pair == b"  ")
+}
+
 /// The text with every run of white space made one space, and none at the ends.
 pub fn onespace(text: &str) -> String {
     let mut out = String::with_capacity(text.len());

@@ -60,10 +60,7 @@ impl Comp {
             let typ = field.typ(&*cx.resolver)?;
             let made = typ.norm(cx, item)?;
             info.subs.push((Name::Shared(field.name.clone()), made.value.clone()));
-            for (name, valu) in &made.info.subs {
-                let full: Arc<str> = format!("{}:{name}", field.name).into();
-                info.subs.push((Name::Shared(full), valu.clone()));
-            }
+            field.push_subs(&made.info.subs, &mut info.subs);
             norms.push(made.value.clone());
             match cx.resolver.form_name(&typ.name) {
                 Some(form) => {

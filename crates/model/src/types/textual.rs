@@ -61,7 +61,7 @@ impl TextOpts {
                 out = Cow::Owned(kept.to_owned());
             }
         }
-        if self.onespace {
+        if self.onespace && !py::is_onespaced(&out) {
             out = Cow::Owned(py::onespace(&out));
         }
         out
@@ -96,6 +96,11 @@ pub trait TextRules: Send + Sync + Sized {
 
     /// The norm of a text.
     fn norm_text(&self, opts: &TextOpts, ty: &Type, cx: &NormCx, text: &str) -> Result<Norm>;
+
+    /// The norm of a text that is shared already, for types which may keep it as it is.
+    fn norm_shared(&self, opts: &TextOpts, ty: &Type, cx: &NormCx, text: &Arc<str>) -> Result<Norm> {
+        self.norm_text(opts, ty, cx, text)
+    }
 
     /// The norm of a list or bytes, for types that take them.
     fn norm_other(&self, _opts: &TextOpts, _ty: &Type, _cx: &NormCx, _valu: &Value) -> Option<Result<Norm>> {
@@ -191,7 +196,7 @@ fn show_all(mut norm: Norm) -> Norm {
 impl<R: TextRules> TypeImpl for Textual<R> {
     fn norm(&self, ty: &Type, cx: &NormCx, valu: &Value) -> Result<Norm> {
         match valu {
-            Value::Str(text) => self.norm_text(ty, cx, text),
+            Value::Str(text) => self.rules.norm_shared(&self.opts, ty, cx, text),
             Value::Int(_) | Value::Big(_) => {
                 self.rules.check_int(ty, valu)?;
                 self.norm_text(ty, cx, &py::str_text(valu))
@@ -257,14 +262,32 @@ impl TextRules for StrRules {
 
     fn norm_text(&self, opts: &TextOpts, ty: &Type, _cx: &NormCx, text: &str) -> Result<Norm> {
         let norm = opts.clean(text, false);
+        let info = self.check(opts, ty, text, &norm)?;
+        Ok(Norm { value: Value::from(&*norm), info })
+    }
+
+    fn norm_shared(&self, opts: &TextOpts, ty: &Type, cx: &NormCx, text: &Arc<str>) -> Result<Norm> {
+        match opts.clean(text, false) {
+            Cow::Borrowed(norm) if norm.len() == text.len() => {
+                let info = self.check(opts, ty, text, norm)?;
+                Ok(Norm { value: Value::Str(text.clone()), info })
+            }
+            _ => self.norm_text(opts, ty, cx, text),
+        }
+    }
+}
+
+impl StrRules {
+    /// Enums and pattern; the named groups of the pattern are what follows.
+    fn check(&self, opts: &TextOpts, ty: &Type, text: &str, norm: &str) -> Result<NormInfo> {
         if let Some(enums) = &opts.enums
-            && !enums.iter().any(|have| *have == norm)
+            && !enums.iter().any(|have| have == norm)
         {
             return Err(ty.bad_valu(&Value::from(text), format!("The value is none of: {}.", enums.join(", "))));
         }
         let mut info = NormInfo::default();
         if let Some(regx) = &opts.regex {
-            let Some(groups) = regx.match_start(&norm)? else {
+            let Some(groups) = regx.match_start(norm)? else {
                 let mesg = format!("{text:?} does not match the pattern {:?}.", regx.pattern());
                 return Err(ty.bad_valu(&Value::from(text), mesg).with("regx", regx.pattern()));
             };
@@ -274,6 +297,6 @@ impl TextRules for StrRules {
                 info.subs.push((Arc::<str>::from(name).into(), valu));
             }
         }
-        Ok(Norm { value: Value::from(&*norm), info })
+        Ok(info)
     }
 }

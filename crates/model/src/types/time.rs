@@ -205,6 +205,11 @@ pub fn delta(text: &str) -> Result<i64> {
 /// # Errors
 /// `BadTypeValu` for offsets of a day or more.
 pub fn parse_tz(text: &str) -> Result<(Cow<'_, str>, i64)> {
+    // The usual zone, by itself at the end.
+    let rest = text.strip_suffix(['z', 'Z']).unwrap_or_default();
+    if rest.ends_with(|ch: char| ch.is_ascii_digit()) && !rest.contains(['z', 'Z']) {
+        return Ok((Cow::Borrowed(rest), 0));
+    }
     static ZONE: LazyLock<Option<regex::Regex>> = LazyLock::new(|| {
         let names = "CDT|CST|EDT|EST|GMT|MDT|MST|PDT|PST|UTC|UT|A|M|N|Y|Z";
         let units = "seconds|minutes|minute|hours|secs|mins|hour|days|sec|min|day";
