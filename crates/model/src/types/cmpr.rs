@@ -228,7 +228,8 @@ impl Type {
 
 /// Two values without an order: floats that are no number compare as false, kinds that differ are an error.
 fn unordered(name: &str, left: &Value, right: &Value) -> Result<bool> {
-    if matches!(left, Value::Float(_)) || matches!(right, Value::Float(_)) {
+    let is_number = |valu: &Value| valu.is_int() || matches!(valu, Value::Float(_) | Value::Bool(_));
+    if is_number(left) && is_number(right) {
         return Ok(false);
     }
     let mesg = format!("Values of {name} have no order: {} and {}.", left.kind(), right.kind());

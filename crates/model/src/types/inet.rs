@@ -203,6 +203,7 @@ fn v6_number(valu: &Value) -> Option<u128> {
     match valu {
         Value::Str(text) => ip::parse_v6(text).map(|(addr, _)| addr),
         Value::Int(_) | Value::Big(_) => valu.to_bigint().and_then(|addr| u128::try_from(addr).ok()),
+        Value::Bool(flag) => Some(u128::from(*flag)),
         _ => None,
     }
 }
