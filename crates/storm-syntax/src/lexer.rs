@@ -32,6 +32,20 @@ pub(crate) fn next(text: &str, mut pos: usize, set: Set) -> Result<Tok, usize> {
     }
 }
 
+/// The comments between two tokens.
+pub(crate) fn comments(text: &str, mut pos: usize, end: usize) -> Vec<Tok> {
+    let set = Set::of(&[Kind::CComment, Kind::LineComment, Kind::Space]);
+    let mut found = Vec::new();
+    while pos < end {
+        let Some((kind, stop)) = first_match(text, pos, set) else { break };
+        if kind != Kind::Space {
+            found.push(Tok { kind, start: pos, end: stop });
+        }
+        pos = stop;
+    }
+    found
+}
+
 fn first_match(text: &str, pos: usize, set: Set) -> Option<(Kind, usize)> {
     let cur = At { text, pos };
     let byte = text.as_bytes()[pos];

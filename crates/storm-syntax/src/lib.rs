@@ -12,6 +12,8 @@
 
 pub mod ast;
 mod error;
+mod format;
+mod highlight;
 mod kinds;
 mod lexer;
 mod modes;
@@ -22,6 +24,8 @@ use std::sync::Arc;
 
 pub use ast::*;
 pub use error::SyntaxError;
+pub use format::format_query;
+pub use highlight::{TokenClass, highlight};
 pub use source::{Location, Source, Span};
 
 /// Parse a query.
@@ -42,4 +46,18 @@ pub fn parse_eval(text: &str) -> Result<Value, Box<SyntaxError>> {
 /// Split a command line that may hold queries in braces.
 pub fn parse_cmdrargs(text: &str) -> Result<Vec<String>, Box<SyntaxError>> {
     parser::cmdrargs(&Arc::new(Source::new(text)))
+}
+
+/// Parse a query that may be broken: the operators that can be read, and all that is wrong. Without errors the query is
+/// the one of [`parse_query`].
+pub fn parse_with_diagnostics(text: &str) -> (Arc<Query>, Vec<SyntaxError>) {
+    let source = Arc::new(Source::new(text));
+    match parser::query(&source) {
+        Ok(query) => (query, Vec::new()),
+        Err(first) => {
+            let found = parser::recover(&source);
+            let errors = if found.errors.is_empty() { vec![*first] } else { found.errors };
+            (Arc::new(found.query), errors)
+        }
+    }
 }

@@ -30,19 +30,23 @@ pub(crate) const MAX_DEPTH: u32 = 200;
 /// How many operators or links may follow one another in one value: each makes the tree one level deeper.
 pub(crate) const MAX_CHAIN: usize = 1000;
 
+/// How many errors are listed for one text.
+const MAX_ERRORS: usize = 100;
+
 pub(crate) struct Parser<'a> {
     src: &'a Arc<Source>,
     text: &'a str,
     cur: Tok,
     prev_end: usize,
     depth: u32,
+    taken: Option<Vec<Tok>>,
 }
 
 impl<'a> Parser<'a> {
     pub(crate) fn new(src: &'a Arc<Source>, first: Set) -> Parsed<Self> {
         let text: &'a str = src.text();
         let cur = Tok { kind: Kind::End, start: 0, end: 0 };
-        let mut parser = Parser { src, text, cur, prev_end: 0, depth: 0 };
+        let mut parser = Parser { src, text, cur, prev_end: 0, depth: 0, taken: None };
         parser.bump(first)?;
         parser.prev_end = 0;
         Ok(parser)
@@ -77,6 +81,9 @@ impl<'a> Parser<'a> {
     fn bump(&mut self, next: Set) -> Parsed<Tok> {
         let taken = self.cur;
         self.prev_end = taken.end;
+        if let Some(list) = &mut self.taken {
+            list.push(taken);
+        }
         self.cur = match lexer::next(self.text, taken.end, next) {
             Ok(tok) => tok,
             Err(pos) => return Err(self.no_token(pos, next)),
@@ -174,6 +181,66 @@ pub(crate) fn query(src: &Arc<Source>) -> Parsed<Arc<Query>> {
     let mut query = parser.query(Kind::End)?;
     query.text_span = Span::new(0, src.text().len());
     Ok(Arc::new(query))
+}
+
+/// What can be made of a text that may be broken.
+pub(crate) struct Recovered {
+    /// The operators that could be read.
+    pub query: Query,
+    /// What was wrong, in the order of the text.
+    pub errors: Vec<SyntaxError>,
+    /// All tokens taken, in the order of the text.
+    pub tokens: Vec<Tok>,
+}
+
+/// As `query`, but after an error go on behind the next `|` or line break.
+pub(crate) fn recover(src: &Arc<Source>) -> Recovered {
+    let text: &str = src.text();
+    let whole = Span::new(0, text.len());
+    let query = Query { ops: Vec::new(), span: whole, text_span: whole, source: src.clone() };
+    let mut out = Recovered { query, errors: Vec::new(), tokens: Vec::new() };
+    let mut pos = 0;
+    while let Err((err, reached)) = recover_from(src, pos, &mut out) {
+        out.errors.push(*err);
+        match text[reached..].find(['|', '\n']) {
+            Some(len) if out.errors.len() < MAX_ERRORS => pos = reached + len + 1,
+            _ => break,
+        }
+    }
+    out
+}
+
+fn recover_from(src: &Arc<Source>, pos: usize, out: &mut Recovered) -> Result<(), (Box<SyntaxError>, usize)> {
+    let text: &str = src.text();
+    let cur = Tok { kind: Kind::End, start: pos, end: pos };
+    let mut parser = Parser { src, text, cur, prev_end: pos, depth: 0, taken: None };
+    let first = modes::OPERS.plus(&[Kind::VBar, Kind::End]);
+    let mut run = || {
+        parser.bump(first)?;
+        parser.taken = Some(Vec::new());
+        while !parser.at(Kind::End) {
+            if parser.at(Kind::VBar) {
+                parser.bump(first)?;
+            } else {
+                parser.oper(&mut out.query.ops)?;
+            }
+        }
+        Ok(())
+    };
+    let result = run();
+    out.tokens.append(&mut parser.taken.take().unwrap_or_default());
+    result.map_err(|err: Box<SyntaxError>| {
+        let reached = parser.prev_end.max(err.span.start as usize).max(pos);
+        (err, reached)
+    })
+}
+
+/// The tokens of a sound query.
+pub(crate) fn tokens(src: &Arc<Source>) -> Parsed<Vec<Tok>> {
+    let mut parser = Parser::new(src, modes::OPERS.plus(&[Kind::VBar, Kind::End]))?;
+    parser.taken = Some(Vec::new());
+    parser.query(Kind::End)?;
+    Ok(parser.taken.unwrap_or_default())
 }
 
 /// Parse `words | query`.

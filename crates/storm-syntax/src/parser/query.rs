@@ -60,7 +60,7 @@ impl Parser<'_> {
         self.block(modes::AFTER_BLOCK)
     }
 
-    fn oper(&mut self, ops: &mut Vec<Oper>) -> Parsed<()> {
+    pub(super) fn oper(&mut self, ops: &mut Vec<Oper>) -> Parsed<()> {
         if self.at(Kind::LBracket) {
             self.bump(modes::EDIT_FIRST)?;
             while !self.at(Kind::RBracket) {
