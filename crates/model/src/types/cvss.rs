@@ -58,50 +58,87 @@ const V3: &[Metric] = &[
     ("MA", false, &["X", "N", "L", "H"]),
 ];
 
+/// A generation of vectors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// `CVSS2#…`
+    V2,
+    /// `CVSS:3.0/…` and `CVSS:3.1/…`
+    V3,
+}
+
+impl Version {
+    fn tags(self) -> &'static [&'static str] {
+        match self {
+            Version::V2 => &["CVSS2#"],
+            Version::V3 => &["CVSS:3.1/", "CVSS:3.0/"],
+        }
+    }
+
+    fn metrics(self) -> &'static [Metric] {
+        match self {
+            Version::V2 => V2,
+            Version::V3 => V3,
+        }
+    }
+
+    fn undefined(self) -> &'static str {
+        match self {
+            Version::V2 => "ND",
+            Version::V3 => "X",
+        }
+    }
+}
+
 /// Metric and value of every part of a vector, checked, in the order of the metrics.
 ///
 /// # Errors
-/// What is wrong with the vector.
-fn validate<'a>(
-    text: &'a str,
-    tags: &[&str],
-    metrics: &[Metric],
-) -> std::result::Result<Vec<(&'static str, &'a str)>, String> {
+/// `BadDataValu` says what is wrong with the vector.
+pub fn validate(text: &str, version: Version) -> Result<Vec<(&'static str, &str)>> {
+    let bad = |what: String| err!("BadDataValu", mesg = format!("The vector {text} {what}."));
     let mut body = text.trim_matches('(').trim_matches(')');
-    for tag in tags {
+    for tag in version.tags() {
         body = body.strip_prefix(tag).unwrap_or(body);
     }
     let mut found: Vec<(&str, &str)> = Vec::new();
     for part in body.split('/') {
         let pair = part.split_once(':').filter(|(_, valu)| !valu.contains(':'));
-        let (name, valu) = pair.ok_or_else(|| format!("The vector {text} is malformed at {part:?}."))?;
+        let (name, valu) = pair.ok_or_else(|| bad(format!("is malformed at {part:?}")))?;
         if found.iter().any(|(have, _)| *have == name) {
-            return Err(format!("The vector {text} has the metric {name} twice."));
+            return Err(bad(format!("has the metric {name} twice")));
         }
         found.push((name, valu));
     }
+    let metrics = version.metrics();
     if let Some((name, _)) = found.iter().find(|(name, _)| !metrics.iter().any(|(have, ..)| have == name)) {
-        return Err(format!("The vector {text} has the unknown metric {name}."));
+        return Err(bad(format!("has the unknown metric {name}")));
     }
     let mut made = Vec::with_capacity(found.len());
     for (name, needed, values) in metrics {
         match found.iter().find(|(have, _)| have == name) {
             Some((_, valu)) if values.contains(valu) => made.push((*name, *valu)),
-            Some((_, valu)) => return Err(format!("The vector {text} has an unknown value: {name}:{valu}.")),
-            None if *needed => return Err(format!("The vector {text} lacks the metric {name}.")),
+            Some((_, valu)) => return Err(bad(format!("has an unknown value: {name}:{valu}"))),
+            None if *needed => return Err(bad(format!("lacks the metric {name}"))),
             None => {}
         }
     }
     Ok(made)
 }
 
-/// A vector without what is "not defined".
-fn norm_vector(ty: &Type, text: &str, tags: &[&str], metrics: &[Metric], undefined: &str) -> Result<Norm> {
-    let made =
-        validate(text, tags, metrics).map_err(|mesg| err!("BadTypeValu", mesg = mesg, name = &ty.name, valu = text))?;
-    let parts: Vec<String> =
-        made.iter().filter(|(_, valu)| *valu != undefined).map(|(name, valu)| format!("{name}:{valu}")).collect();
-    Ok(Norm::new(parts.join("/")))
+/// A vector in the order of the metrics, without what is "not defined".
+///
+/// # Errors
+/// `BadDataValu` says what is wrong with the vector.
+pub fn normalize(text: &str, version: Version) -> Result<String> {
+    let parts = validate(text, version)?;
+    let parts = parts.iter().filter(|(_, valu)| *valu != version.undefined());
+    let parts: Vec<String> = parts.map(|(name, valu)| format!("{name}:{valu}")).collect();
+    Ok(parts.join("/"))
+}
+
+fn norm_vector(ty: &Type, text: &str, version: Version) -> Result<Norm> {
+    let norm = normalize(text, version);
+    norm.map(Norm::new).map_err(|error| err!("BadTypeValu", mesg = error.message(), name = &ty.name, valu = text))
 }
 
 /// The rules of `cvss:v2`.
@@ -113,7 +150,7 @@ impl TextRules for CvssV2Rules {
     }
 
     fn norm_text(&self, _opts: &TextOpts, ty: &Type, _cx: &NormCx, text: &str) -> Result<Norm> {
-        norm_vector(ty, text, &["CVSS2#"], V2, "ND")
+        norm_vector(ty, text, Version::V2)
     }
 }
 
@@ -126,6 +163,6 @@ impl TextRules for CvssV3Rules {
     }
 
     fn norm_text(&self, _opts: &TextOpts, ty: &Type, _cx: &NormCx, text: &str) -> Result<Norm> {
-        norm_vector(ty, text, &["CVSS:3.1/", "CVSS:3.0/"], V3, "X")
+        norm_vector(ty, text, Version::V3)
     }
 }

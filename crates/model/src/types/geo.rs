@@ -22,6 +22,13 @@ pub fn haversine(from: (f64, f64), to: (f64, f64)) -> f64 {
     2.0 * angle.sqrt().asin() * EARTH_MM
 }
 
+/// The box around a circle of so many millimetres: least and greatest latitude, least and greatest longitude.
+pub fn bounding_box(center: (f64, f64), dist: f64) -> [f64; 4] {
+    let (lat, lon) = (center.0.to_radians(), center.1.to_radians());
+    let (dlat, dlon) = (dist / EARTH_MM, dist / (EARTH_MM * lat.cos()));
+    [(lat - dlat).to_degrees(), (lat + dlat).to_degrees(), (lon - dlon).to_degrees(), (lon + dlon).to_degrees()]
+}
+
 /// A measure: a number and a unit, in a base unit.
 struct Measure {
     int: Int,

@@ -39,6 +39,9 @@ pub mod py;
 pub mod regex;
 pub mod time;
 
+#[cfg(test)]
+mod tests;
+
 use std::borrow::Borrow;
 use std::fmt;
 use std::ops::Deref;
@@ -50,8 +53,18 @@ use smallvec::SmallVec;
 
 pub use self::cmpr::{Cmpr, StorCmpr};
 pub use self::ctors::{BASE_TYPES, BaseType, CtorKind};
+pub use self::cvss::{Version as CvssVersion, normalize as cvss_normalize, validate as cvss_validate};
+pub use self::files::base64_loose;
+pub use self::fqdn::{fqdn_repr, fqdn_text};
+pub use self::geo::{bounding_box, haversine};
 pub use self::hugenum::Decimal;
+pub use self::numbers::bool_text;
 pub use self::regex::PyRegex;
+pub use self::software::unpack as unpack_version;
+pub use self::structures::json_unsafe;
+pub use self::temporal::{duration_repr, duration_text};
+pub use self::text::{guid_text, norm_word};
+pub use self::url::unc_url;
 use crate::StorType;
 
 /// A short name that is mostly known at compile time, such as that of a secondary property.
