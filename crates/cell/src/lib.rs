@@ -1,2 +1,21 @@
 #![forbid(unsafe_code)]
-//! What every service is: directory, configuration, auth, nexus log, tasks, drive, HTTP host
+//! What every service is: a directory, its configuration, users and permissions, the nexus log, tasks, a drive.
+//!
+//! A service builds on a [`Cell`] and adds its own slabs, handlers and methods. Nouns: [`Cell`] (the parts), [`Nexus`]
+//! (every change is an event), [`Auth`] (users, roles, gates, rules), [`Boss`] (tasks), [`Conf`] (options).
+//! Nothing here knows what a node is.
+
+pub mod auth;
+pub mod boss;
+pub mod cell;
+pub mod conf;
+mod events;
+pub mod nexus;
+pub mod version;
+
+pub use auth::{Auth, AuthGate, Role, Rule, User};
+pub use boss::{Boss, Task};
+pub use cell::{Cell, CellSpec};
+pub use conf::Conf;
+pub use events::CellEvents;
+pub use nexus::{ApplyCx, Event, NexsHandler, Nexus, NexusOffset};

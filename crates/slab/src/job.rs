@@ -35,6 +35,14 @@ pub(crate) struct StackPtr(*const (dyn Work + 'static));
 // SAFETY: the closure and its result are Send (see `StackJob::run`), and the pointee waits until `done`.
 unsafe impl Send for StackPtr {}
 
+impl Drop for StackPtr {
+    /// A job that was sent just when the writer ended lies in its queue for ever: whoever waits for it is told.
+    fn drop(&mut self) {
+        // SAFETY: a job that is done is forgotten and not dropped, so that its frame still waits.
+        unsafe { &*self.0 }.done(Some(crate::writer::fini_error()));
+    }
+}
+
 impl Job {
     pub fn execute(&self, cx: &mut WriteCx) {
         match self {
@@ -45,10 +53,14 @@ impl Job {
     }
 
     pub fn done(self, fail: Option<Error>) {
-        match self {
-            // SAFETY: as above; this is the last touch.
+        match &self {
+            // SAFETY: as above; this is the last touch, since the job is forgotten below.
             Job::Stack(ptr) => unsafe { &*ptr.0 }.done(fail),
             Job::Shared(work) => work.done(fail),
+        }
+        match self {
+            Job::Stack(ptr) => std::mem::forget(ptr),
+            Job::Shared(work) => drop(work),
         }
     }
 

@@ -746,6 +746,8 @@ fn record_applied(state: &mut State, txn: TxnPtr, applied: Option<u64>) -> Resul
             None => lmdb::dbi_open(txn, APPLIED_TABLE, true, false)?.ok_or(Code(libc::EINVAL))?,
         };
         state.applied_dbi = Some(dbi);
+        // While the log is replayed at boot, a slab may be further than the replay is.
+        let applied = applied.max(state.slab.0.applied_at_open);
         lmdb::put(txn, dbi, b"offs", &pack_applied(applied, lmdb::txn_id(txn)), 0)?;
     }
     state.recorded = applied;

@@ -1,0 +1,600 @@
+//! The cell: a service's directory and the parts that every service has.
+//!
+//! Boot goes in phases, since a service's own storage must be there before the log is applied again:
+//! [`Cell::open`] (directory, lock, options, slabs, auth) → the service opens its slabs and adds its handlers →
+//! [`Cell::start`] (log applied again, first users) → [`Cell::serve`](crate::Cell::serve) (listeners, AHA).
+
+use std::fs::File;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use myelin_error::{Result, err};
+use myelin_slab::tables::{GuidStor, SafeKeyVal};
+use myelin_slab::{Options, Slab, Table, Writer};
+use myelin_value::{Map, Value, guid_of, rand_guid};
+use parking_lot::{Mutex, RwLock};
+use rustix::fs::FlockOperation;
+use tokio_util::sync::CancellationToken;
+
+use crate::auth::{Auth, AuthConf};
+use crate::boss::Boss;
+use crate::conf::{Conf, ConfDef};
+use crate::nexus::{Nexus, NexusConf};
+use crate::version::{NEXUS_VERSION, VERSION, now, version_value};
+
+/// What distinguishes one kind of service from another.
+#[derive(Clone, Copy, Debug)]
+pub struct CellSpec {
+    /// What `getCellType` says: `cortex`, `axon`.
+    pub celltype: &'static str,
+    /// Its own options, which also replace common ones.
+    pub confs: &'static [ConfDef],
+    /// Prefixes of its environment variables.
+    pub envprefixes: &'static [&'static str],
+    /// The version of the service.
+    pub version: [i64; 3],
+}
+
+/// Storage versions that a first boot writes: the name and the last number.
+pub const CELL_VERS: &[(&str, i64)] = &[("cell:storage", 2), ("drive:storage", 2)];
+
+/// A service's common parts. Cheap to clone.
+#[derive(Clone)]
+pub struct Cell(Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub spec: CellSpec,
+    pub dirn: PathBuf,
+    pub iden: String,
+    pub runid: String,
+    pub conf: Conf,
+    pub inaugural: bool,
+    pub writer: Writer,
+    pub slab: Slab,
+    pub nexus: Nexus,
+    pub auth: Auth,
+    pub boss: Boss,
+    pub info: SafeKeyVal,
+    pub vers: SafeKeyVal,
+    pub sess: GuidStor,
+    pub user_meta: Table,
+    pub user_apikeys: Table,
+    pub embedded: bool,
+    pub active: AtomicBool,
+    pub started: Instant,
+    pub startms: i64,
+    pub done: CancellationToken,
+    pub features: Mutex<Map>,
+    pub health: RwLock<Vec<HealthFunc>>,
+    pub on_active: RwLock<Vec<ActiveHook>>,
+    /// Held for as long as the cell is open.
+    _lock: File,
+}
+
+/// Adds its findings to a health check.
+pub type HealthFunc = Arc<dyn Fn(&mut HealthCheck) + Send + Sync>;
+/// Called when the cell becomes active (leader), or stops being it.
+pub type ActiveHook = Arc<dyn Fn(bool) + Send + Sync>;
+
+/// Where an embedded cell takes its writer and nexus from.
+struct Parts {
+    writer: Writer,
+    nexus: Option<Nexus>,
+}
+
+impl Cell {
+    /// Opens the directory of a service, and makes it if it is not there. Blocks.
+    pub fn open(spec: CellSpec, dirn: &Path, conf: Map) -> Result<Cell> {
+        let writer = Writer::start(spec.celltype)?;
+        let opened = Cell::build(spec, dirn, conf, None, Parts { writer: writer.clone(), nexus: None });
+        opened.inspect_err(|_| drop(writer.fini()))
+    }
+
+    /// Opens a cell inside another (a cortex's own axon): it writes through its parent's writer and nexus. `iden` is given
+    /// where it derives from the parent's.
+    pub fn open_child(spec: CellSpec, parent: &Cell, dirn: &Path, conf: Map, iden: Option<&str>) -> Result<Cell> {
+        let parts = Parts { writer: parent.writer().clone(), nexus: Some(parent.nexus().clone()) };
+        Cell::build(spec, dirn, conf, iden, parts)
+    }
+
+    fn build(spec: CellSpec, dirn: &Path, given: Map, iden: Option<&str>, parts: Parts) -> Result<Cell> {
+        make_tree(dirn)?;
+        let conf = Conf::load(dirn, spec.confs, given)?;
+        let (iden, lock, inaugural) = claim(dirn, &conf, iden)?;
+        let embedded = parts.nexus.is_some();
+        let writer = parts.writer;
+        let durable = conf.is_on("nexus:durable");
+        let opts = Options { durable, ..Options::small() };
+        let slab = Slab::open(&writer, &dirn.join("slabs/cell.lmdb"), opts)?;
+        let nexus = match parts.nexus {
+            Some(nexus) => nexus,
+            None => {
+                let log = conf.is_on("nexslog:en") || conf.is_on("mirror");
+                Nexus::open(&writer, NexusConf { slabs: dirn.join("slabs"), log, durable })?
+            }
+        };
+        let seed = guid_of(&[iden.as_str(), "hive", "auth"].into_iter().map(Value::from).collect());
+        let max_users = conf.int("max:users").and_then(|max| u64::try_from(max).ok()).unwrap_or_default();
+        let auth_conf = AuthConf { seed, max_users, policy: conf.get("auth:passwd:policy") };
+        let auth_nexus = if embedded { Nexus::direct(&writer) } else { nexus.clone() };
+        let auth = Auth::open(&slab, &auth_nexus, auth_conf)?;
+        slab.table("cell:conf", false)?;
+        slab.table("hive", false)?;
+        let cell = Cell(Arc::new(Inner {
+            info: SafeKeyVal::open(&slab, "cell:info")?,
+            vers: SafeKeyVal::open(&slab, "cell:vers")?,
+            sess: GuidStor::open(&slab, "http:sess")?,
+            user_meta: slab.table("user:meta", false)?,
+            user_apikeys: slab.table("user:apikeys", false)?,
+            spec,
+            dirn: dirn.to_owned(),
+            iden,
+            runid: rand_guid(),
+            conf,
+            inaugural,
+            writer,
+            slab,
+            nexus,
+            auth,
+            boss: Boss::default(),
+            embedded,
+            active: AtomicBool::new(false),
+            started: Instant::now(),
+            startms: now(),
+            done: CancellationToken::new(),
+            features: Mutex::new(base_features()),
+            health: RwLock::default(),
+            on_active: RwLock::default(),
+            _lock: lock,
+        }));
+        cell.check_versions()?;
+        cell.add_handlers();
+        cell.set_root_passwd()?;
+        Ok(cell)
+    }
+
+    /// Refuses a directory that a newer version wrote, and states this one.
+    fn check_versions(&self) -> Result<()> {
+        let inner = &self.0;
+        let txn = inner.slab.read_fresh()?;
+        for (key, ours) in [("cell:version", inner.spec.version), ("synapse:version", VERSION)] {
+            let stored = inner
+                .info
+                .get(&txn, key)?
+                .and_then(|valu| valu.as_list()?.iter().map(Value::as_i64).collect::<Option<Vec<i64>>>());
+            if stored.as_deref().is_some_and(|stored| stored > &ours[..]) {
+                let mesg = format!("The directory was written by version {stored:?} of {key}; this is {ours:?}.");
+                let (last, cur) = (stored.unwrap_or_default(), ours);
+                let last: Value = last.into_iter().map(Value::from).collect();
+                return Err(err!("BadVersion", mesg = mesg, currver = cur, lastver = last));
+            }
+        }
+        let nexsvers = match inner.info.get(&txn, "nexus:version")? {
+            Some(vers) => (int_at(&vers, 0), int_at(&vers, 1)),
+            None if inner.inaugural => NEXUS_VERSION,
+            None => (0, 0),
+        };
+        inner.auth.set_nexus_version(nexsvers);
+        let cell = self.clone();
+        inner.writer.run(move |cx| {
+            let inner = &cell.0;
+            let version = Value::from(inner.spec.version);
+            if inner.inaugural {
+                inner.info.set(cx, "nexus:version", &Value::list([NEXUS_VERSION.0.into(), NEXUS_VERSION.1.into()]))?;
+                for (name, vers) in CELL_VERS {
+                    inner.vers.set(cx, name, &Value::from(*vers))?;
+                }
+            }
+            inner.info.set(cx, "cell:version", &version)?;
+            inner.info.set(cx, "synapse:version", &version_value())
+        })
+    }
+
+    fn set_root_passwd(&self) -> Result<()> {
+        let Some(passwd) = self.conf().str("auth:passwd") else { return Ok(()) };
+        let auth = self.auth();
+        let root = auth.root()?;
+        if root
+            .get("passwd")
+            .as_map()
+            .is_some_and(|_| crate::auth::check_shadow(&passwd, &root.get("passwd")).unwrap_or(false))
+        {
+            return Ok(());
+        }
+        let shadow = crate::auth::make_shadow(&passwd);
+        let auth = auth.clone();
+        // As in the original this is no event: each mirror has its own.
+        self.writer().run(move |cx| {
+            let cx = &mut crate::nexus::ApplyCx::direct(cx);
+            auth.apply_user_info(cx, root.iden(), "passwd", shadow, None)
+        })
+    }
+
+    /// Applies again what the log has and the slabs lack, then makes the first users and roles. Blocks. Called when the
+    /// service's own storage is open and its handlers are added.
+    pub fn start(&self) -> Result<()> {
+        if !self.0.embedded {
+            let again = self.nexus().recover()?;
+            if again > 0 {
+                tracing::info!(count = again, "entries of the nexus log were applied again");
+            }
+        }
+        if self.conf().get("mirror").is_null() {
+            self.set_active(true);
+        }
+        if self.0.inaugural {
+            self.make_first_users()?;
+        }
+        if let Some(name) = self.conf().str("aha:admin")
+            && self.is_active()
+        {
+            self.make_admin(&name)?;
+        }
+        Ok(())
+    }
+
+    fn make_first_users(&self) -> Result<()> {
+        let first = self.conf().get("inaugural");
+        let auth = self.auth();
+        let items = |valu: &Value, key: &str| valu.get(key).and_then(Value::as_list).unwrap_or_default().to_vec();
+        let derive =
+            |kind: &str, name: &str| guid_of(&[self.iden(), "auth", kind, name].into_iter().map(Value::from).collect());
+        let name_of = |valu: &Value| -> Result<String> {
+            let name = valu.get("name").and_then(Value::as_str).map(str::to_owned);
+            name.ok_or_else(|| {
+                err!("BadConfValu", mesg = "A user or role of the option inaugural has no name.", name = "inaugural")
+            })
+        };
+        for rdef in items(&first, "roles") {
+            let name = name_of(&rdef)?;
+            let role = auth.add_role(&name, Some(&derive("role", &name)))?;
+            for rule in items(&rdef, "rules") {
+                auth.add_role_rule(&role, &rule, None, None)?;
+            }
+        }
+        for udef in items(&first, "users") {
+            let name = name_of(&udef)?;
+            let email = udef.get("email").cloned().unwrap_or_default();
+            let user = auth.add_user(&name, None, &email, Some(&derive("user", &name)))?;
+            if udef.get("admin").is_some_and(Value::is_truthy) {
+                auth.set_admin(&user, true, None)?;
+            }
+            for role in items(&udef, "roles") {
+                let role = auth.req_role_by_name(role.as_str().unwrap_or_default())?;
+                auth.grant(&user, role.iden(), None)?;
+            }
+            for rule in items(&udef, "rules") {
+                auth.add_user_rule(&user, &rule, None, None)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes sure that a user of that name exists, is an admin and not locked.
+    pub fn make_admin(&self, name: &str) -> Result<()> {
+        let auth = self.auth();
+        let user = match auth.user_by_name(name) {
+            Some(user) => user,
+            None => auth.add_user(name, None, &Value::Null, None)?,
+        };
+        if !user.is_admin(None) {
+            auth.set_admin(&user, true, None)?;
+        }
+        if user.is_locked() {
+            auth.set_locked(&user, false)?;
+        }
+        Ok(())
+    }
+
+    // ---- parts
+
+    /// The iden of the cell.
+    pub fn iden(&self) -> &str {
+        &self.0.iden
+    }
+
+    /// The iden of this run.
+    pub fn run_id(&self) -> &str {
+        &self.0.runid
+    }
+
+    /// The kind of service.
+    pub fn celltype(&self) -> &'static str {
+        self.0.spec.celltype
+    }
+
+    /// The directory, or a path inside.
+    pub fn dirn(&self) -> &Path {
+        &self.0.dirn
+    }
+
+    /// The options.
+    pub fn conf(&self) -> &Conf {
+        &self.0.conf
+    }
+
+    /// The nexus.
+    pub fn nexus(&self) -> &Nexus {
+        &self.0.nexus
+    }
+
+    /// Users and permissions.
+    pub fn auth(&self) -> &Auth {
+        &self.0.auth
+    }
+
+    /// The tasks.
+    pub fn boss(&self) -> &Boss {
+        &self.0.boss
+    }
+
+    /// The writer of all slabs.
+    pub fn writer(&self) -> &Writer {
+        &self.0.writer
+    }
+
+    /// The cell's own slab, `cell.lmdb`.
+    pub fn slab(&self) -> &Slab {
+        &self.0.slab
+    }
+
+    /// The table `cell:info`.
+    pub fn info_table(&self) -> &SafeKeyVal {
+        &self.0.info
+    }
+
+    /// The table `cell:vers`.
+    pub fn vers_table(&self) -> &SafeKeyVal {
+        &self.0.vers
+    }
+
+    pub(crate) fn inner(&self) -> &Inner {
+        &self.0
+    }
+
+    /// Whether this boot is the directory's first.
+    pub fn is_inaugural(&self) -> bool {
+        self.0.inaugural
+    }
+
+    /// Whether it lives inside another cell.
+    pub fn is_embedded(&self) -> bool {
+        self.0.embedded
+    }
+
+    /// Options for a slab of this service: as durable as the service is.
+    pub fn slab_opts(&self, opts: Options) -> Options {
+        Options { durable: self.conf().is_on("nexus:durable"), ..opts }
+    }
+
+    /// Opens a slab of this service by its path below the directory.
+    pub fn open_slab(&self, path: &str, opts: Options) -> Result<Slab> {
+        Slab::open(self.writer(), &self.0.dirn.join(path), self.slab_opts(opts))
+    }
+
+    // ---- state
+
+    /// Whether this is the leader, or has none.
+    pub fn is_active(&self) -> bool {
+        self.0.active.load(Ordering::Acquire)
+    }
+
+    /// Makes the cell active or passive.
+    pub fn set_active(&self, active: bool) {
+        if self.0.active.swap(active, Ordering::AcqRel) != active {
+            let hooks = self.0.on_active.read().clone();
+            hooks.iter().for_each(|hook| hook(active));
+        }
+    }
+
+    /// Calls `hook` when the cell becomes active or passive, and now if it is active.
+    pub fn on_active(&self, hook: ActiveHook) {
+        self.0.on_active.write().push(hook.clone());
+        if self.is_active() {
+            hook(true);
+        }
+    }
+
+    /// Cancelled when the cell ends.
+    pub fn done(&self) -> &CancellationToken {
+        &self.0.done
+    }
+
+    /// Ends the cell: tasks stop, slabs are committed and closed. Blocks.
+    pub fn fini(&self) -> Result<()> {
+        self.0.done.cancel();
+        self.0.on_active.write().clear();
+        self.0.health.write().clear();
+        self.auth().clear_hooks();
+        if self.0.embedded {
+            self.nexus().del_handler(self.iden());
+            return self.0.slab.fini();
+        }
+        self.nexus().clear_handlers();
+        for task in self.boss().ps() {
+            task.kill();
+        }
+        self.writer().fini()
+    }
+
+    // ---- what peers are told
+
+    /// Adds a feature that peers are told of.
+    pub fn set_feature(&self, name: &str, level: i64) {
+        self.0.features.lock().insert(name, level);
+    }
+
+    /// The features that peers are told of.
+    pub fn features(&self) -> Map {
+        self.0.features.lock().clone()
+    }
+
+    /// A storage version.
+    pub fn cell_vers(&self, name: &str) -> Result<i64> {
+        let txn = self.0.slab.read_fresh()?;
+        Ok(self.0.vers.get(&txn, name)?.and_then(|vers| vers.as_i64()).unwrap_or_default())
+    }
+
+    /// What `getCellInfo` says.
+    pub fn cell_info(&self) -> Result<Map> {
+        let inner = &self.0;
+        let txn = inner.slab.read_fresh()?;
+        let cellvers: Map = inner.vers.items(&txn, "")?.into_iter().collect();
+        let conf = |key: &str| inner.conf.get(key);
+        let mirror = inner.conf.str("mirror").map(|url| myelin_telepath::url::sanitize(&url));
+        let holds = inner.nexus.holds();
+        let active = self.is_active();
+        let nexus = Map::new()
+            .with("indx", inner.nexus.index())
+            .with("ready", active)
+            .with("uplink:ready", false)
+            .with("readonly", !holds.is_empty())
+            .with("holds", holds.iter().map(|hold| Value::from(Map::new().with("reason", hold))).collect::<Value>());
+        let aha = Map::new()
+            .with("name", conf("aha:name"))
+            .with("leader", conf("aha:leader"))
+            .with("network", conf("aha:network"));
+        let version = Value::from(inner.spec.version);
+        let cell = Map::new()
+            .with("run", self.run_id())
+            .with("type", self.celltype())
+            .with("iden", self.iden())
+            .with("paused", false)
+            .with("active", active)
+            .with("safemode", inner.conf.is_on("safemode"))
+            .with("started", inner.startms)
+            .with("ready", active)
+            .with("commit", crate::version::commit())
+            .with("version", version)
+            .with("verstring", inner.spec.version.map(|part| part.to_string()).join("."))
+            .with("cellvers", cellvers)
+            .with("nexsindx", inner.nexus.index())
+            .with("uplink", false)
+            .with("mirror", mirror.map_or(Value::Null, Value::from))
+            .with("aha", aha)
+            .with("network", Map::new().with("https", Value::empty_list()))
+            .with("nexus", nexus);
+        let synapse = Map::new()
+            .with("commit", crate::version::commit())
+            .with("version", version_value())
+            .with("verstring", crate::version::VERSTRING);
+        Ok(Map::new()
+            .with("synapse", synapse)
+            .with("cell", cell)
+            .with("features", self.features())
+            .with("optimized", Value::Null)
+            .with("myelin", Map::new().with("version", crate::version::MYELIN_VERSION)))
+    }
+
+    /// How long the cell has been open.
+    pub fn uptime(&self) -> Duration {
+        self.0.started.elapsed()
+    }
+
+    /// Adds to what a health check looks at.
+    pub fn add_health(&self, func: HealthFunc) {
+        self.0.health.write().push(func);
+    }
+
+    /// What `getHealthCheck` says.
+    pub fn health_check(&self) -> HealthCheck {
+        let mut check = HealthCheck { iden: self.iden().to_owned(), status: "nominal", components: Vec::new() };
+        check.update("cell", "nominal", "", Map::new().with("active", self.is_active()));
+        let funcs = self.0.health.read().clone();
+        funcs.iter().for_each(|func| func(&mut check));
+        check
+    }
+}
+
+/// What a health check finds.
+pub struct HealthCheck {
+    iden: String,
+    status: &'static str,
+    components: Vec<Value>,
+}
+
+impl HealthCheck {
+    /// Adds a component's state: `nominal`, `degraded` or `failed`. The worst one is the state of all.
+    pub fn update(&mut self, name: &str, status: &'static str, mesg: &str, data: Map) {
+        let rank = |status: &str| match status {
+            "nominal" => 0,
+            "degraded" => 1,
+            _ => 2,
+        };
+        if rank(status) > rank(self.status) {
+            self.status = status;
+        }
+        let component = Map::new().with("status", status).with("name", name).with("mesg", mesg).with("data", data);
+        self.components.push(component.into());
+    }
+
+    /// The form peers get.
+    pub fn pack(&self) -> Map {
+        Map::new()
+            .with("iden", &self.iden)
+            .with("status", self.status)
+            .with("components", Value::list(self.components.clone()))
+    }
+}
+
+fn int_at(valu: &Value, indx: usize) -> i64 {
+    valu.at(indx).and_then(Value::as_i64).unwrap_or_default()
+}
+
+fn base_features() -> Map {
+    ["tellready", "dynmirror", "tasks", "issuewait", "shutdowndrain"].into_iter().map(|name| (name, 1)).collect()
+}
+
+/// Makes the directories every service has, and empties those that hold nothing worth keeping.
+fn make_tree(dirn: &Path) -> Result<()> {
+    for sub in ["tmp", "sockets"] {
+        let path = dirn.join(sub);
+        if path.is_dir() {
+            std::fs::remove_dir_all(&path)?;
+        }
+    }
+    for sub in ["sockets", "slabs", "tmp", "certs", "backups"] {
+        std::fs::create_dir_all(dirn.join(sub))?;
+    }
+    let secret = dirn.join("cookie.secret");
+    if !secret.exists() {
+        std::fs::write(&secret, rand_guid())?;
+        set_private(&secret)?;
+    }
+    Ok(())
+}
+
+fn set_private(path: &Path) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    Ok(std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?)
+}
+
+/// Reads (or makes) the iden of the cell and locks the file that holds it. Says whether it was made.
+fn claim(dirn: &Path, conf: &Conf, iden: Option<&str>) -> Result<(String, File, bool)> {
+    let path = dirn.join("cell.guid");
+    let inaugural = !path.exists();
+    if inaugural {
+        let iden = iden.map(str::to_owned).or_else(|| conf.str("cell:guid")).unwrap_or_else(rand_guid);
+        std::fs::write(&path, iden)?;
+    }
+    let file = File::options().read(true).write(true).open(&path)?;
+    if rustix::fs::fcntl_lock(file.as_fd(), FlockOperation::NonBlockingLockExclusive).is_err() {
+        let mesg = format!("Another process is already running the service in {}.", dirn.display());
+        return Err(err!("FatalErr", mesg = mesg, path = path.display().to_string()));
+    }
+    let mut stored = std::fs::read_to_string(&path)?.trim().to_owned();
+    if let Some(iden) = iden
+        && stored != iden
+    {
+        std::fs::write(&path, iden)?;
+        stored = iden.to_owned();
+    }
+    if myelin_value::Iden::from_hex(&stored).is_none() {
+        let mesg = format!("The file {} does not hold an iden.", path.display());
+        return Err(err!("BadCoreStore", mesg = mesg, path = path.display().to_string()));
+    }
+    Ok((stored, file, inaugural))
+}

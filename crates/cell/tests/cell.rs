@@ -1,0 +1,237 @@
+//! A cell from outside: first boot, restart, events, the reference's own directories.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use futures::StreamExt;
+use myelin_cell::{Cell, CellSpec, Event};
+use myelin_error::Result;
+use myelin_value::{Map, Value, json, msgpack};
+
+const SPEC: CellSpec = CellSpec { celltype: "cell", confs: &[], envprefixes: &["SYN_CELL"], version: [2, 256, 0] };
+
+fn open(dirn: &Path, conf: Map) -> Result<Cell> {
+    let cell = Cell::open(SPEC, dirn, conf)?;
+    cell.start()?;
+    Ok(cell)
+}
+
+fn logged() -> Map {
+    Map::new().with("nexslog:en", true)
+}
+
+/// The directory of shared material, or nothing where it is not checked out.
+fn shared() -> Option<PathBuf> {
+    let path = std::env::var("MYELIN_SHARED").map(PathBuf::from);
+    let path = path.unwrap_or_else(|_| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared")));
+    let found = path.join("spec/vectors/storage").is_dir();
+    if !found {
+        eprintln!("skipped: the shared vectors are not there");
+    }
+    found.then_some(path)
+}
+
+#[test]
+fn a_first_boot_makes_root_and_all_and_a_second_finds_them() {
+    let dir = tempfile::tempdir().expect("dir");
+    let conf = logged().with("cell:guid", "1".repeat(32)).with("auth:passwd", "root");
+    let cell = open(dir.path(), conf.clone()).expect("cell");
+    assert!(cell.is_inaugural() && cell.is_active());
+    let auth = cell.auth();
+    let root = auth.root().expect("root");
+    let all = auth.all_role().expect("all");
+    assert!(auth.try_passwd(&root, "root").expect("check") && !auth.try_passwd(&root, "toor").expect("check"));
+    let user = auth.add_user("visi", Some("secret"), &"Visi@Vertex.Link".into(), None).expect("user");
+    assert!(user.has_role(all.iden()) && !user.is_admin(None));
+    assert_eq!(user.get("email"), Value::from("visi@vertex.link"));
+    let (iden, index) = (user.iden().clone(), cell.nexus().index());
+    assert!(index >= 4);
+    let error = Cell::open(SPEC, dir.path(), Map::new()).err().expect("locked or open");
+    assert!(error.is("SlabAlreadyOpen") || error.is("FatalErr"), "{error}");
+    cell.fini().expect("fini");
+    drop((cell, user, root, all));
+
+    let cell = open(dir.path(), conf).expect("reopened");
+    assert!(!cell.is_inaugural());
+    assert_eq!(cell.nexus().index(), index);
+    let user = cell.auth().user_by_name("visi").expect("user");
+    assert_eq!(user.iden(), &iden);
+    assert_eq!(cell.auth().user_by_email("visi@vertex.link").expect("email"), Some(user));
+    assert_eq!(cell.cell_vers("cell:storage").expect("vers"), 2);
+    cell.fini().expect("fini");
+}
+
+#[test]
+fn rules_decide_in_the_references_order() {
+    let dir = tempfile::tempdir().expect("dir");
+    let cell = open(dir.path(), Map::new()).expect("cell");
+    let auth = cell.auth();
+    let user = auth.add_user("visi", None, &Value::Null, None).expect("user");
+    let role = auth.add_role("ninjas", None).expect("role");
+    auth.grant(&user, role.iden(), None).expect("grant");
+    let gate = "a".repeat(32);
+    let (made, name) = (auth.clone(), gate.clone());
+    cell.writer()
+        .run(move |cx| made.add_gate(&mut myelin_cell::ApplyCx::direct(cx), &name, "view").map(|_| ()))
+        .expect("gate");
+    let rule =
+        |allow: bool, path: &[&str]| Value::list([allow.into(), path.iter().copied().map(Value::from).collect()]);
+    let perm = ["node", "add", "inet:fqdn"];
+    assert_eq!(user.allowed_or(&perm, None, None, false), None);
+    auth.add_role_rule(&role, &rule(true, &["node"]), None, None).expect("rule");
+    assert!(user.allowed(&perm, None));
+    auth.add_role_rule(&role, &rule(false, &["node", "add"]), None, Some(&gate)).expect("rule");
+    assert!(user.allowed(&perm, None) && !user.allowed(&perm, Some(&gate)), "a role's rule on the gate comes first");
+    auth.add_user_rule(&user, &rule(true, &["node", "add"]), None, None).expect("rule");
+    assert!(user.allowed(&perm, Some(&gate)), "the user's own rules come before its roles'");
+    auth.add_user_rule(&user, &rule(false, &["node"]), None, Some(&gate)).expect("rule");
+    assert!(!user.allowed(&perm, Some(&gate)));
+    assert_eq!(
+        user.allowed_reason(&perm, None, Some(&gate)).mesg(),
+        format!("Matched user rule (!node) on gate {gate}.")
+    );
+    auth.add_user_rule(&user, &rule(false, &["node", "add", "it:host"]), None, None).expect("rule");
+    assert_eq!(user.allowed_or(&["node", "add"], None, None, true), Some(false), "a denial below, with deepdeny");
+    assert_eq!(user.allowed_or(&["node", "add"], None, None, false), Some(true));
+    assert!(user.confirm(&["woot"], None).is_err_and(|error| {
+        error.is("AuthDeny")
+            && error.get("perm") == Some(&"woot".into())
+            && error.get("username") == Some(&"visi".into())
+    }));
+    assert!(auth.del_user_rule(&user, &rule(false, &["node"]), Some(&gate)).expect("del"));
+    assert!(user.info().get("authgates").and_then(Value::as_map).is_some_and(Map::is_empty));
+    auth.del_role(role.iden()).expect("del");
+    assert!(!user.has_role(role.iden()));
+    auth.set_locked(&user, true).expect("lock");
+    assert!(!user.allowed(&["node", "add"], None));
+    cell.fini().expect("fini");
+}
+
+#[test]
+fn changes_stream_and_offsets_are_waited_for() {
+    let dir = tempfile::tempdir().expect("dir");
+    let cell = open(dir.path(), logged()).expect("cell");
+    let runtime = tokio::runtime::Runtime::new().expect("runtime");
+    runtime.block_on(async {
+        let nexus = cell.nexus().clone();
+        let first = nexus.index();
+        let mut stream = Box::pin(nexus.changes(0, true, true).expect("stream"));
+        for offs in 0..first {
+            let item = stream.next().await.expect("item").expect("good");
+            assert_eq!(item.at(0), Some(&Value::from(offs)));
+        }
+        assert!(stream.next().await.expect("item").expect("good").is_null());
+        let iden = cell.iden().to_owned();
+        nexus.push_async(&iden, "sync", Vec::new(), Map::new()).await.expect("push");
+        let item = stream.next().await.expect("item").expect("good");
+        assert_eq!(item.at(1).and_then(|entry| entry.at(1)), Some(&Value::from("sync")));
+        assert!(nexus.wait_offs(first, None).await);
+        assert!(!nexus.wait_offs(first + 1, Some(std::time::Duration::from_millis(20))).await);
+    });
+    let error = cell.nexus().push("woot", "sync", Vec::new(), Map::new()).expect_err("unknown");
+    assert!(error.is("NoSuchIden"));
+    let error = cell.nexus().push(cell.iden(), "woot", Vec::new(), Map::new()).expect_err("unknown");
+    assert!(error.is("NoSuchName"));
+    cell.nexus().add_hold("testing");
+    assert!(cell.nexus().push(cell.iden(), "sync", Vec::new(), Map::new()).is_err_and(|error| error.is("IsReadOnly")));
+    cell.fini().expect("fini");
+}
+
+#[test]
+fn api_keys_work_until_they_are_deleted() {
+    let dir = tempfile::tempdir().expect("dir");
+    let cell = open(dir.path(), Map::new()).expect("cell");
+    let root = cell.auth().root().expect("root");
+    let (token, kdef) = cell.add_api_key(root.iden(), "test", None).expect("key");
+    assert!(kdef.get("shadow").is_none());
+    assert!(cell.check_api_key(&token).expect("check").is_ok());
+    assert!(cell.check_api_key("bad").expect("check").is_err());
+    assert_eq!(cell.list_api_keys(Some(root.iden())).expect("list").len(), 1);
+    let iden = kdef.get_str("iden").expect("iden").to_owned();
+    assert_eq!(cell.mod_api_key(&iden, "renamed").expect("mod").get_str("name"), Some("renamed"));
+    assert!(cell.del_api_key(&iden).expect("del"));
+    assert!(cell.check_api_key(&token).expect("check").is_err());
+    cell.fini().expect("fini");
+}
+
+/// Every event is applied twice, as a crash may do: what is stored afterwards is the same.
+#[test]
+fn events_are_harmless_when_repeated() {
+    let dir = tempfile::tempdir().expect("dir");
+    let cell = open(dir.path(), logged()).expect("cell");
+    let auth = cell.auth().clone();
+    let user = auth.add_user("visi", Some("secret"), &"a@b.com".into(), None).expect("user");
+    auth.set_user_value("user:profile", user.iden(), "key", 1.into()).expect("set");
+    auth.rename_user(user.iden(), "visi2").expect("rename");
+    let role = auth.add_role("ninjas", None).expect("role");
+    auth.grant(&user, role.iden(), None).expect("grant");
+    auth.set_archived(&user, true).expect("archive");
+    cell.add_api_key(user.iden(), "key", None).expect("key");
+    let state = |cell: &Cell| -> (Vec<Value>, u64) {
+        (cell.auth().users().iter().map(|user| user.info().into()).collect(), cell.auth().entries().expect("entries"))
+    };
+    let before = state(&cell);
+    let runtime = tokio::runtime::Runtime::new().expect("runtime");
+    let entries: Vec<Value> = runtime.block_on(async {
+        let stream = cell.nexus().changes(0, false, false).expect("stream");
+        stream.map(|item| item.expect("item")).collect().await
+    });
+    let last = entries.last().and_then(|entry| entry.at(1)).expect("an entry");
+    cell.nexus().issue(Event::unpack(last).expect("event")).expect("again");
+    assert_eq!(state(&cell), before);
+    cell.fini().expect("fini");
+}
+
+#[test]
+fn entries_of_the_reference_are_read_and_written_the_same() {
+    let Some(shared) = shared() else { return };
+    let text = std::fs::read_to_string(shared.join("spec/vectors/storage/nexus_entries.jsonl")).expect("vectors");
+    let mut count = 0;
+    for line in text.lines() {
+        let row = json::parse(line.as_bytes()).expect("json");
+        let hex = row.get("entry").and_then(Value::as_str).expect("hex");
+        let byts: Vec<u8> =
+            (0..hex.len() / 2).map(|at| u8::from_str_radix(&hex[at * 2..at * 2 + 2], 16).expect("hex")).collect();
+        let event = Event::unpack(&msgpack::decode(&byts).expect("msgpack")).expect("event");
+        assert_eq!(event.pack(), byts, "{}", event.name);
+        count += 1;
+    }
+    assert!(count > 10);
+}
+
+/// Directories that the original wrote open, with their users, and keep what they had.
+#[test]
+fn directories_of_the_reference_open() {
+    let Some(shared) = shared() else { return };
+    for name in ["axon", "jsonstor", "aha", "cortex"] {
+        let dir = tempfile::tempdir().expect("dir");
+        let tar = shared.join(format!("spec/vectors/storage/{name}.tar.gz"));
+        let done = std::process::Command::new("tar").arg("xzf").arg(&tar).arg("-C").arg(dir.path()).status();
+        assert!(done.expect("tar").success());
+        let dirn = dir.path().join(name);
+        let cell = Cell::open(SPEC, &dirn, logged()).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert!(!cell.is_inaugural());
+        let root = cell.auth().root().expect("root");
+        assert!(root.is_admin(None) && !root.is_locked());
+        assert_eq!(cell.cell_vers("cell:storage").expect("vers"), 2, "{name}");
+        assert!(cell.nexus().index() > 0 || name == "jsonstor" || name == "axon", "{name}");
+        cell.fini().expect("fini");
+    }
+}
+
+#[test]
+fn beholders_hear_of_changes() {
+    let dir = tempfile::tempdir().expect("dir");
+    let cell = open(dir.path(), Map::new()).expect("cell");
+    let mut told = cell.nexus().beholders();
+    cell.auth().add_user("visi", None, &Value::Null, None).expect("user");
+    let first = told.try_recv().expect("a message");
+    assert_eq!(first.get("event"), Some(&"user:add".into()));
+    let hook = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let seen = hook.clone();
+    cell.auth().on_user_lock(Arc::new(move |_, locked| seen.store(locked, std::sync::atomic::Ordering::SeqCst)));
+    let user = cell.auth().user_by_name("visi").expect("user");
+    cell.auth().set_locked(&user, true).expect("lock");
+    assert!(hook.load(std::sync::atomic::Ordering::SeqCst));
+    cell.fini().expect("fini");
+}
