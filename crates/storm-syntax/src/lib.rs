@@ -1,13 +1,26 @@
-//! The Storm language as text: lexer, parser, syntax tree. It knows no database.
+//! The Storm language as text: lexer, parser, syntax tree, formatter, highlighter. It knows no database.
 //!
 //! # For the runtime
 //! - [`parse_query`] gives an `Arc<Query>`; `query.ops` are run in order over the node stream.
 //! - [`parse_lookup`] is for the modes `lookup`, `autoadd` and `search`; [`parse_eval`] parses a single value;
-//!   [`parse_cmdrargs`] splits the arguments of command-line commands.
-//! - Edits stand in `ops` one by one, without their square brackets.
+//!   [`parse_cmdrargs`] splits command lines that may hold queries.
+//! - Edits stand in `ops` one by one, without their square brackets; `( … )` in an edit is [`Edit::Parens`].
+//! - [`Query::text`] is what a query object shows: all between the braces for `${ … }`, first to last token for `{ … }`.
+//! - `$x.name` has the key as a constant, `$x.$name` as [`ValueKind::Var`]; `:$var` and `.$var` are in [`RelProp`].
+//! - `(a, b)` is [`ValueKind::List`], `($a)` and `(1 + 2)` are [`ValueKind::Expr`]; numbers are only numbers inside of an
+//!   expression, elsewhere `1` is the text `1`. [`Const::Int`] is decimal text, [`Const::Number`] is as written.
+//! - Options of commands and their `=value` are two arguments.
 //! - Spans are byte offsets; `query.source.locate(span)` gives the `lines`, `columns` and `offsets` of `highlight`
 //!   (the runtime adds `hash`, the MD5 of the text).
-//! - A [`SyntaxError`] becomes `BadSyntax` with `at`, `text`, `mesg`, `line`, `column`, `token` and `highlight`.
+//! - A [`SyntaxError`] becomes `BadSyntax` with `at`, `text`, `mesg`, `line`, `column`, `token` and `highlight`. With
+//!   `too_deep` the text may be sound, but is nested deeper than this parser goes.
+//!
+//! # Invariants
+//! - No text makes the parser panic or recurse without bound: nesting and chains of operators have limits.
+//! - A kind of token wins by place and precedence (`lexer`), never by what would make the rest of the text fit.
+//!
+//! # Not here
+//! Names of characters in escapes (`"\N{…}"`) are refused with an error. Lone surrogates written as escapes become U+FFFD.
 #![forbid(unsafe_code)]
 
 pub mod ast;
