@@ -48,15 +48,15 @@ pub fn encode_item(stor: StorType, valu: &Value, out: &mut Vec<u8>) -> Result<()
         StorType::LATLONG => {
             // Longitude first: a box is a range of longitudes, thinned by latitude.
             let (lat, lon) = pair_of(valu).ok_or_else(|| no_key(stor, valu))?;
-            let lat = lat.as_f64().and_then(|lat| degrees(lat, LAT_SPACE)).ok_or_else(|| no_key(stor, valu))?;
-            let lon = lon.as_f64().and_then(|lon| degrees(lon, LON_SPACE)).ok_or_else(|| no_key(stor, valu))?;
+            let lat = float_of(lat).and_then(|lat| degrees(lat, LAT_SPACE)).ok_or_else(|| no_key(stor, valu))?;
+            let lon = float_of(lon).and_then(|lon| degrees(lon, LON_SPACE)).ok_or_else(|| no_key(stor, valu))?;
             out.extend_from_slice(&lon);
             out.extend_from_slice(&lat);
         }
         StorType::IPV6 => out.extend_from_slice(&ipv6_of(valu).ok_or_else(|| no_key(stor, valu))?.to_be_bytes()),
         StorType::FLOAT64 => {
             // The sign bit is not turned: lifts make up for the order of negative numbers.
-            let float = valu.as_f64().ok_or_else(|| no_key(stor, valu))?;
+            let float = float_of(valu).ok_or_else(|| no_key(stor, valu))?;
             out.extend_from_slice(&float.to_be_bytes());
         }
         StorType::HUGENUM => {
@@ -204,6 +204,14 @@ pub(crate) fn int_of(valu: &Value) -> Option<BigInt> {
     match valu {
         Value::Bool(flag) => Some(BigInt::from(u8::from(*flag))),
         valu => valu.to_bigint(),
+    }
+}
+
+/// A number as a double.
+pub(crate) fn float_of(valu: &Value) -> Option<f64> {
+    match valu {
+        Value::Float(float) => Some(*float),
+        valu => int_of(valu).and_then(|int| num_traits::ToPrimitive::to_f64(&int)),
     }
 }
 

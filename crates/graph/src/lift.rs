@@ -520,7 +520,7 @@ impl Walks<'_> {
     /// Negative numbers lie after all others and descend, so that a walk up in value goes backwards over them.
     fn float(&self) -> Result<Plan> {
         let cmpr = self.cmpr;
-        let float = |valu: &Value| valu.as_f64().ok_or_else(|| bad_valu(cmpr));
+        let float = |valu: &Value| index::float_of(valu).ok_or_else(|| bad_valu(cmpr));
         let number = |valu: &Value| match float(valu)? {
             float if float.is_nan() => {
                 Err(err!("NotANumberCompared", mesg = "Nothing is less or more than what is not a number."))
@@ -560,8 +560,8 @@ impl Walks<'_> {
         let (center, dist) = two(self.cmpr)?;
         let bad = || bad_valu(self.cmpr);
         let (lat, lon) = pair_of(center).ok_or_else(bad)?;
-        let (lat, lon) = (lat.as_f64().ok_or_else(bad)?, lon.as_f64().ok_or_else(bad)?);
-        let near = Near::new(lat, lon, dist.as_f64().ok_or_else(bad)?).ok_or_else(bad)?;
+        let (lat, lon) = (index::float_of(lat).ok_or_else(bad)?, index::float_of(lon).ok_or_else(bad)?);
+        let near = Near::new(lat, lon, index::float_of(dist).ok_or_else(bad)?).ok_or_else(bad)?;
         let span = self.span(&near.lon_min, &near.lon_max);
         Ok(Plan { steps: vec![(span, self.reverse)], filter: Filter::Near(near) })
     }

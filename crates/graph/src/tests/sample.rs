@@ -111,15 +111,10 @@ fn lifts_of_the_sample_give_what_they_gave() {
     assert!(done > 140, "only {done} lifts were understood");
 }
 
+/// The extended model of the recording: lists by kind, each definition under its name.
 fn ext_model(json: &Json) -> ExtModel {
-    let list = |name: &str| untag(&json[name]);
-    ExtModel::from_value(&Value::from(
-        ["types", "forms", "props", "univs", "tagprops", "edges"]
-            .into_iter()
-            .map(|name| (name, list(name)))
-            .collect::<Map>(),
-    ))
-    .expect("extended model")
+    let all = untag(json);
+    ExtModel::default().missing_from(&all).expect("extended model")
 }
 
 /// The lifts among the recorded queries, as far as they are no more than that.
