@@ -36,7 +36,7 @@ pub fn encode_item(stor: StorType, valu: &Value, out: &mut Vec<u8>) -> Result<()
             out.push(b'.');
         }
         StorType::GUID => {
-            let byts = valu.as_str().and_then(|text| hex_bytes(text)).ok_or_else(|| no_key(stor, valu))?;
+            let byts = valu.as_str().and_then(hex_bytes).ok_or_else(|| no_key(stor, valu))?;
             out.extend_from_slice(&byts);
         }
         StorType::IVAL => {

@@ -31,7 +31,7 @@ pub use edit::{Edit, EditOp, NodeEdit, pack_edits, unpack_edits};
 
 pub use layer::{DATA_NAME_MAX, EditSink, LAYER_VERSION, Layer, WriteHook, Written};
 pub use lift::{LayerLift, Lift, LiftBy};
-pub use node::{Node, Seen, Sodes};
+pub use node::{Node, Seen, SeenTagProps, Sodes};
 pub use sode::{Sode, SodeRef};
 pub use stor::{SodeWalk, ValuWalk};
 pub use view::{EdgeRow, EdgeWalk, Layers, View, ViewLift};

@@ -55,6 +55,9 @@ pub struct Seen {
     pub layer: usize,
 }
 
+/// Properties of tags, by tag and name.
+pub type SeenTagProps = IndexMap<Arc<str>, IndexMap<Arc<str>, Seen>>;
+
 impl Node {
     pub(crate) fn load(view: &Arc<View>, buid: Buid) -> Result<Option<Node>> {
         // The version before the rows: a change in between only makes the handle look again.
@@ -231,8 +234,8 @@ impl Node {
     }
 
     /// All properties of all tags.
-    pub fn tagprops(&self) -> Result<IndexMap<Arc<str>, IndexMap<Arc<str>, Seen>>> {
-        let mut tags: IndexMap<Arc<str>, IndexMap<Arc<str>, Seen>> = IndexMap::new();
+    pub fn tagprops(&self) -> Result<SeenTagProps> {
+        let mut tags = SeenTagProps::new();
         self.upwards(|sode, layer| {
             sode.each_tagprop(|tag, prop, valu, stor| {
                 tags.entry(Arc::from(tag)).or_default().insert(Arc::from(prop), Seen { valu, stor, layer });

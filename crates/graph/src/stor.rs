@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use myelin_error::{Result, err};
 use myelin_model::StorType;
+use myelin_slab::{Reads, Scan as Walk};
 use myelin_value::{Buid, Value};
 
 use crate::apply::sode_edits;
@@ -151,5 +152,40 @@ impl Layer {
     /// The edges that go out of a node here.
     pub(crate) fn edge_scan(&self, buid: &Buid) -> Result<Scan> {
         Scan::fresh(&self.slab, self.tables.edgesn1, Span::prefix(&buid.0), false)
+    }
+}
+
+/// Tags as a tree.
+impl Layer {
+    /// The tags with nodes here whose names start with `pref` and go on for at most `depth` more separators. What lies
+    /// deeper is jumped over and not read.
+    ///
+    /// # Errors
+    /// What reading fails with.
+    pub fn tags_by_prefix(&self, pref: &str, depth: usize) -> Result<Vec<String>> {
+        let mut tags = Vec::new();
+        let Some(abrv) = self.prop_abrv(Some("syn:tag"), None) else { return Ok(tags) };
+        let full = [&abrv[..], pref.as_bytes()].concat();
+        let txn = self.slab.read_fresh()?;
+        let mut from = full.clone();
+        while let Some(row) = txn.scan(self.tables.byprop, Walk::PrefixFrom(&from, &full))?.next() {
+            let key = row?.0;
+            let tail = &key[full.len()..];
+            let seps = tail.iter().enumerate().filter(|(_, byte)| **byte == b'.').map(|(at, _)| at);
+            from.clear();
+            match seps.clone().nth(depth) {
+                None => {
+                    tags.push(String::from_utf8_lossy(&key[8..]).into_owned());
+                    from.extend_from_slice(key);
+                    from.push(0);
+                }
+                Some(at) => {
+                    // Behind every tag below this one: the byte after the separator.
+                    from.extend_from_slice(&key[..full.len() + at]);
+                    from.push(b'.' + 1);
+                }
+            }
+        }
+        Ok(tags)
     }
 }

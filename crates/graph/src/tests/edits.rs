@@ -246,3 +246,104 @@ fn walks_and_nodes_may_change_threads() {
     is_send::<crate::Node>();
     is_send::<Arc<View>>();
 }
+
+fn all_rows(layer: &Layer) -> Vec<(String, Vec<u8>, Vec<u8>)> {
+    use myelin_slab::Reads;
+    layer.commit().expect("commit");
+    let mut rows = Vec::new();
+    for slab in layer.slabs() {
+        let txn = slab.read_fresh().expect("txn");
+        for name in slab.table_names().expect("names") {
+            let table = slab.find_table(&name).expect("table").expect("there");
+            let table = txn.iter(table).expect("rows").map(|row| row.expect("row"));
+            // The writer's note of how far it has come is none of the layer's rows.
+            let table = table.filter(|(key, _)| *key != b"offs");
+            rows.extend(table.map(|(key, valu)| (name.clone(), key.to_vec(), valu.to_vec())));
+        }
+    }
+    rows
+}
+
+#[test]
+fn an_event_that_is_applied_twice_leaves_the_same_rows() {
+    let fix = Fixture::new();
+    let layer = fix.layer("one");
+    let text = Arc::<str>::from;
+    let events = [
+        vec![edit(
+            1,
+            vec![
+                add(1),
+                set("name", "foo", StorType::UTF8),
+                set(".seen", ival(5, 9), StorType::IVAL),
+                EditOp::TagSet { tag: text("t"), valu: ival(1, 2), old: Value::Null },
+                EditOp::TagPropSet {
+                    tag: text("t"),
+                    prop: text("score"),
+                    valu: Value::from(3),
+                    old: Value::Null,
+                    stor: StorType::I64,
+                },
+            ],
+        )],
+        vec![edit(
+            1,
+            vec![
+                set(".seen", ival(2, 6), StorType::IVAL),
+                EditOp::DataSet { name: text("foo"), valu: Value::from(3), old: Value::Null },
+                EditOp::EdgeAdd { verb: text("refs"), n2: asn(2) },
+            ],
+        )],
+        vec![edit(
+            1,
+            vec![
+                EditOp::TagPropDel { tag: text("t"), prop: text("score"), old: Value::Null, stor: StorType::I64 },
+                EditOp::EdgeDel { verb: text("refs"), n2: asn(2) },
+                EditOp::DataDel { name: text("foo"), old: Value::Null },
+                EditOp::NodeDel { old: Value::Null, stor: StorType::I64 },
+            ],
+        )],
+    ];
+    for (offs, event) in events.iter().enumerate() {
+        let apply = || fix.writer.run(|cx| layer.apply_edits(cx, event, &meta(), Some(offs as u64))).expect("apply");
+        assert!(apply().iter().any(|edit| !edit.edits.is_empty()));
+        let rows = all_rows(&layer);
+        assert!(apply().iter().all(|edit| edit.edits.is_empty()));
+        assert_eq!(all_rows(&layer), rows);
+    }
+}
+
+#[test]
+fn tags_are_listed_down_to_a_depth() {
+    let fix = Fixture::new();
+    let layer = fix.layer("one");
+    for tag in ["foo", "foo.bar", "foo.bar.baz", "foo.bar.faz", "foo.car", "food"] {
+        let buid = ndef_buid("syn:tag", &Value::from(tag));
+        let add = EditOp::NodeAdd { valu: Value::from(tag), stor: StorType::UTF8 };
+        save(&layer, &[NodeEdit::new(buid, Arc::from("syn:tag"), [add])]);
+    }
+    assert_eq!(layer.tags_by_prefix("foo.", 0).expect("tags"), ["foo.bar", "foo.car"]);
+    assert_eq!(layer.tags_by_prefix("foo.", 1).expect("tags"), ["foo.bar", "foo.bar.baz", "foo.bar.faz", "foo.car"]);
+    assert_eq!(layer.tags_by_prefix("", 0).expect("tags"), ["foo", "food"]);
+}
+
+#[test]
+fn a_layer_makes_the_edits_that_would_make_it() {
+    let fix = Fixture::new();
+    let (one, two) = (fix.layer("one"), fix.layer("two"));
+    let edges = (0..250).map(|numb| EditOp::EdgeAdd { verb: Arc::from("refs"), n2: asn(numb + 10) });
+    let data = EditOp::DataSet { name: Arc::from("foo"), valu: Value::from(3), old: Value::Null };
+    let ops = [add(1), set("name", "foo", StorType::UTF8), data].into_iter().chain(edges).collect();
+    save(&one, &[edit(1, ops)]);
+    let mut walk = one.sode_walk().expect("walk");
+    let mut parts = 0;
+    while let Some(edits) = walk.next_edits().expect("edits") {
+        parts += edits.len();
+        save(&two, &edits);
+    }
+    assert_eq!(parts, 3);
+    let skip = |rows: Vec<(String, Vec<u8>, Vec<u8>)>| -> Vec<_> {
+        rows.into_iter().filter(|row| row.0 != "nodeedits").collect()
+    };
+    assert_eq!(skip(all_rows(&one)), skip(all_rows(&two)));
+}
