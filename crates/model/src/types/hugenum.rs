@@ -23,6 +23,44 @@ pub const PLACES: i32 = 24;
 /// The largest exponent a number may have; the same bound as the reference's host.
 const MAX_EXP: i64 = 999_999;
 
+/// How a number becomes an integer, under the names of Python's `decimal`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rounding {
+    /// `ROUND_CEILING`: up.
+    Ceiling,
+    /// `ROUND_FLOOR`: down.
+    Floor,
+    /// `ROUND_DOWN`: towards zero.
+    Down,
+    /// `ROUND_UP`: away from zero.
+    Up,
+    /// `ROUND_HALF_DOWN`: to the nearest, ties towards zero.
+    HalfDown,
+    /// `ROUND_HALF_UP`: to the nearest, ties away from zero.
+    HalfUp,
+    /// `ROUND_HALF_EVEN`: to the nearest, ties to the even one.
+    HalfEven,
+    /// `ROUND_05UP`: away from zero where the last digit would be 0 or 5, else towards zero.
+    ZeroFiveUp,
+}
+
+impl Rounding {
+    /// The rounding of that name.
+    pub fn from_name(name: &str) -> Option<Rounding> {
+        Some(match name {
+            "ROUND_CEILING" => Rounding::Ceiling,
+            "ROUND_FLOOR" => Rounding::Floor,
+            "ROUND_DOWN" => Rounding::Down,
+            "ROUND_UP" => Rounding::Up,
+            "ROUND_HALF_DOWN" => Rounding::HalfDown,
+            "ROUND_HALF_UP" => Rounding::HalfUp,
+            "ROUND_HALF_EVEN" => Rounding::HalfEven,
+            "ROUND_05UP" => Rounding::ZeroFiveUp,
+            _ => return None,
+        })
+    }
+}
+
 /// A decimal number.
 #[derive(Clone, Debug)]
 pub struct Decimal(Kind);
@@ -331,8 +369,15 @@ impl Decimal {
         }
         if coeff.is_zero() {
             return match other.is_negative() {
-                true => Err(invalid("Zero has no negative powers.")),
-                false => Ok(Decimal::from(0)),
+                // Odd powers keep the sign; every other one is positive.
+                true => {
+                    let odd = other.is_integer() && other.to_bigint().is_some_and(|by| by.bit(0));
+                    Ok(Decimal(Infinite { neg: neg && odd }))
+                }
+                false => {
+                    let odd = other.is_integer() && other.to_bigint().is_some_and(|by| by.bit(0));
+                    Ok(Decimal::finite(neg && odd, BigUint::zero(), 0))
+                }
             };
         }
         if let Some(times) = other.is_integer().then(|| other.to_bigint()).flatten().and_then(|by| by.to_i64()) {
@@ -429,6 +474,37 @@ impl Decimal {
             return Some(BigInt::zero());
         }
         Some(coeff / BigInt::from(pow10(exp.unsigned_abs())))
+    }
+
+    /// The integer by a rounding.
+    pub fn to_int_rounded(&self, rounding: Rounding) -> Option<BigInt> {
+        let (neg, coeff, exp) = self.parts().ok()?;
+        if exp >= 0 || coeff.is_zero() {
+            return self.to_bigint();
+        }
+        let (whole, half) = if exp.unsigned_abs() > digits_of(coeff) {
+            // Less than a tenth.
+            (BigUint::zero(), Ordering::Less)
+        } else {
+            let unit = pow10(exp.unsigned_abs());
+            let (whole, rem) = (coeff / &unit, coeff % &unit);
+            if rem.is_zero() {
+                return self.to_bigint();
+            }
+            (whole, (rem * 2_u32).cmp(&unit))
+        };
+        let up = match rounding {
+            Rounding::Ceiling => !neg,
+            Rounding::Floor => neg,
+            Rounding::Down => false,
+            Rounding::Up => true,
+            Rounding::HalfDown => half == Ordering::Greater,
+            Rounding::HalfUp => half != Ordering::Less,
+            Rounding::HalfEven => half == Ordering::Greater || (half == Ordering::Equal && whole.bit(0)),
+            Rounding::ZeroFiveUp => (&whole % 5_u32).is_zero(),
+        };
+        let whole = if up { whole + 1_u32 } else { whole };
+        Some(BigInt::from_biguint(if neg { Sign::Minus } else { Sign::Plus }, whole))
     }
 
     /// The nearest double.
@@ -662,6 +738,21 @@ mod tests {
         let root = dec("2").pow(&dec("0.5")).expect("root").to_string();
         assert!(root.starts_with("1.41421356237309504880168872420969807856967187537"), "{root}");
         assert!(dec("-2").pow(&dec("0.5")).is_err());
+    }
+
+    #[test]
+    fn integers_by_every_rounding() {
+        let of = |text: &str, name: &str| {
+            let rounding = Rounding::from_name(name).expect("a rounding");
+            dec(text).to_int_rounded(rounding).and_then(|whole| i64::try_from(whole).ok())
+        };
+        assert_eq!((of("2.5", "ROUND_HALF_EVEN"), of("3.5", "ROUND_HALF_EVEN")), (Some(2), Some(4)));
+        assert_eq!((of("-2.5", "ROUND_HALF_UP"), of("-2.5", "ROUND_HALF_DOWN")), (Some(-3), Some(-2)));
+        assert_eq!((of("-2.1", "ROUND_CEILING"), of("-2.1", "ROUND_FLOOR")), (Some(-2), Some(-3)));
+        assert_eq!(
+            (of("5.1", "ROUND_05UP"), of("6.9", "ROUND_05UP"), of("1e-9", "ROUND_UP")),
+            (Some(6), Some(6), Some(1))
+        );
     }
 
     #[test]

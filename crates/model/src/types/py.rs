@@ -197,18 +197,34 @@ pub fn float_repr(valu: f64) -> String {
     if valu.is_infinite() {
         return if valu > 0.0 { "inf" } else { "-inf" }.to_owned();
     }
-    let sci = format!("{valu:e}");
-    let Some((mantissa, exp)) = sci.split_once('e') else { return sci };
-    let exp: i32 = exp.parse().unwrap_or(0);
-    if (-4..16).contains(&exp) {
-        let mut text = format!("{valu}");
-        if !text.contains('.') {
-            text.push_str(".0");
-        }
-        return text;
+    // Not the standard library's digits: where two shortest texts are equally near, Python and ryu take the even one.
+    let mut buf = ryu::Buffer::new();
+    let text = buf.format_finite(valu);
+    let (sign, text) = text.strip_prefix('-').map_or(("", text), |text| ("-", text));
+    let (mantissa, exp) = text.split_once('e').unwrap_or((text, "0"));
+    let (whole, frac) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let all = format!("{whole}{frac}");
+    let digits = all.trim_start_matches('0').trim_end_matches('0');
+    if digits.is_empty() {
+        return format!("{sign}0.0");
     }
-    let sign = if exp < 0 { '-' } else { '+' };
-    format!("{mantissa}e{sign}{:02}", exp.unsigned_abs())
+    // The power of ten of the first digit.
+    let lead = all.len() - all.trim_start_matches('0').len();
+    let exp = exp.parse::<i32>().unwrap_or(0) + whole.len() as i32 - 1 - lead as i32;
+    let body = match exp {
+        0..16 if digits.len() as i32 > exp + 1 => {
+            let (whole, frac) = digits.split_at(exp as usize + 1);
+            format!("{whole}.{frac}")
+        }
+        0..16 => format!("{digits}{}.0", "0".repeat(exp as usize + 1 - digits.len())),
+        -4..0 => format!("0.{}{digits}", "0".repeat(-exp as usize - 1)),
+        _ => {
+            let (first, rest) = digits.split_at(1);
+            let point = if rest.is_empty() { "" } else { "." };
+            format!("{first}{point}{rest}e{}{:02}", if exp < 0 { '-' } else { '+' }, exp.unsigned_abs())
+        }
+    };
+    format!("{sign}{body}")
 }
 
 /// A double as an integer, towards zero. `None` for what is no number.
@@ -430,8 +446,17 @@ mod tests {
 
     #[test]
     fn floats_print_as_python_prints_them() {
-        let cases =
-            [(1.0, "1.0"), (1e16, "1e+16"), (1e-5, "1e-05"), (0.0001, "0.0001"), (-0.0, "-0.0"), (1.5e300, "1.5e+300")];
+        let cases = [
+            (1.0, "1.0"),
+            (1e16, "1e+16"),
+            (1e-5, "1e-05"),
+            (0.0001, "0.0001"),
+            (-0.0, "-0.0"),
+            (1.5e300, "1.5e+300"),
+            (155210144962835.125, "155210144962835.12"),
+            (123e-7, "1.23e-05"),
+            (1234.5, "1234.5"),
+        ];
         for (valu, want) in cases {
             assert_eq!(float_repr(valu), want);
         }

@@ -21,6 +21,10 @@ pub type Tag = Textual<TagRules>;
 /// `taxonomy`.
 pub type Taxonomy = Textual<TaxonomyRules>;
 
+fn is_lower_hex(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
 /// `hex`: bytes as lower-case hex.
 pub struct Hex {
     size: usize,
@@ -42,6 +46,12 @@ impl Hex {
             _ => 0,
         };
         Ok(Hex { size, zeropad: if size > 0 { zeropad.min(size) } else { zeropad } })
+    }
+
+    fn is_stored_form(&self, text: &str) -> bool {
+        let size = text.len();
+        let fits = if self.size > 0 { size == self.size } else { size > 0 && size % 2 == 0 && size >= self.zeropad };
+        fits && is_lower_hex(text)
     }
 
     fn clean(text: &str) -> String {
@@ -95,6 +105,7 @@ impl Hex {
 impl TypeImpl for Hex {
     fn norm(&self, ty: &Type, _cx: &NormCx, valu: &Value) -> Result<Norm> {
         match valu {
+            Value::Str(text) if self.is_stored_form(text) => Ok(Norm::new(text)),
             Value::Str(text) => self.norm_text(ty, text),
             Value::Int(_) | Value::Big(_) => self.norm_int(ty, valu),
             Value::Bytes(byts) => self.norm_text(ty, &hex::encode(byts)),
@@ -154,6 +165,7 @@ pub(super) fn guid_prefix_lift(ty: &Type, op: &str, valu: &Value) -> Option<Resu
 impl TypeImpl for Guid {
     fn norm(&self, ty: &Type, cx: &NormCx, valu: &Value) -> Result<Norm> {
         match valu {
+            Value::Str(text) if text.len() == 32 && is_lower_hex(text) => Ok(Norm::new(text)),
             Value::Str(text) if &**text == "*" => Ok(Norm::new(cx.env.rand_guid())),
             Value::Str(text) => guid_text(text).map(Norm::new).ok_or_else(|| ty.bad_valu(valu, "The text is no guid.")),
             Value::List(items) if items.is_empty() => Err(ty.bad_valu(valu, "An empty list makes no guid.")),
@@ -305,11 +317,14 @@ impl TextRules for TaxonRules {
 /// The rules of `syn:tag`.
 pub struct TagRules;
 
-fn norm_tag(ty: &Type, cx: &NormCx, toks: Vec<Arc<str>>) -> Result<Norm> {
+fn norm_tag(ty: &Type, cx: &NormCx, toks: Vec<Arc<str>>, given: Option<&Arc<str>>) -> Result<Norm> {
     let Some(base) = toks.last() else {
         return Err(err!("BadTypeValu", mesg = "A tag has at least one part.", name = &ty.name));
     };
-    let norm = toks.join(".");
+    // Parts are as long as before only when nothing about them changed.
+    let size = toks.iter().map(|tok| tok.len() + 1).sum::<usize>() - 1;
+    let same = given.filter(|text| text.len() == size && text.split('.').eq(toks.iter().map(|tok| &**tok)));
+    let norm: Arc<str> = same.cloned().unwrap_or_else(|| toks.join(".").into());
     if let Err(mesg) = cx.env.check_tag(&norm) {
         return Err(ty.bad_valu(&Value::from(norm), mesg));
     }
@@ -330,13 +345,18 @@ impl TextRules for TagRules {
 
     fn norm_text(&self, _opts: &TextOpts, ty: &Type, cx: &NormCx, text: &str) -> Result<Norm> {
         let toks = text.trim_matches('#').split('.').map(|part| req_word(ty, part));
-        norm_tag(ty, cx, toks.collect::<Result<_>>()?)
+        norm_tag(ty, cx, toks.collect::<Result<_>>()?, None)
+    }
+
+    fn norm_shared(&self, _opts: &TextOpts, ty: &Type, cx: &NormCx, text: &Arc<str>) -> Result<Norm> {
+        let toks = text.trim_matches('#').split('.').map(|part| req_word(ty, part));
+        norm_tag(ty, cx, toks.collect::<Result<_>>()?, Some(text))
     }
 
     fn norm_other(&self, _opts: &TextOpts, ty: &Type, cx: &NormCx, valu: &Value) -> Option<Result<Norm>> {
         let items = valu.as_list()?;
         let toks: Result<Vec<_>> = items.iter().map(|item| item_word(ty, item)).collect();
-        Some(toks.and_then(|toks| norm_tag(ty, cx, toks)))
+        Some(toks.and_then(|toks| norm_tag(ty, cx, toks, None)))
     }
 }
 
