@@ -50,7 +50,8 @@ impl Hex {
 
     fn is_stored_form(&self, text: &str) -> bool {
         let size = text.len();
-        let fits = if self.size > 0 { size == self.size } else { size > 0 && size % 2 == 0 && size >= self.zeropad };
+        let fits =
+            if self.size > 0 { size == self.size } else { size > 0 && size.is_multiple_of(2) && size >= self.zeropad };
         fits && is_lower_hex(text)
     }
 
