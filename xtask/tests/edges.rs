@@ -11,7 +11,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("certs", &["value", "error"]),
     ("telepath", &["value", "error", "certs"]),
     ("cell", &["value", "error", "slab", "certs", "telepath"]),
-    ("aha", &["value", "error", "slab", "certs", "telepath", "cell"]),
+    ("aha", &["value", "error", "slab", "certs", "telepath", "cell", "jsonstor"]),
     ("axon", &["value", "error", "slab", "telepath", "cell"]),
     ("jsonstor", &["value", "error", "slab", "telepath", "cell"]),
     ("model", &["value", "error"]),

@@ -1,2 +1,8 @@
 #![forbid(unsafe_code)]
-//! Service discovery, certificate signing and provisioning
+//! AHA: which services there are and where, who they are (certificates), and how new ones join.
+
+mod names;
+mod peers;
+mod pools;
+mod prov;
+mod store;

@@ -10,6 +10,7 @@ pub mod boss;
 pub mod cell;
 pub mod conf;
 mod events;
+mod joint;
 pub mod nexus;
 pub mod version;
 

@@ -1,15 +1,4 @@
 #![forbid(unsafe_code)]
-//! The Cortex: the service that keeps the hypergraph and answers Storm.
-//!
-//! [`Cortex`] is a struct of parts, each with its file, its events and its tests: layers and views ([`stack`]), and one
-//! module of [`parts`] for each kind of record (variables, queues, macros, packages, …). Nothing in the parts knows Storm;
-//! queries reach them through the host that this crate gives to the runtime.
+//! The Cortex service.
 
 pub mod agenda;
-mod conf;
-mod cortex;
-pub mod parts;
-pub mod stack;
-pub mod version;
-
-pub use cortex::{Cortex, SPEC};

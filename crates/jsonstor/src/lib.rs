@@ -1,2 +1,16 @@
 #![forbid(unsafe_code)]
-//! The document store
+//! The document store: JSON objects by path with links and property paths, queues, notifications.
+//!
+//! [`JsonStor`] is the store itself, in a service of its own or inside a cortex. [`JsonObjs`] is its table of objects,
+//! which the AHA service uses too. Who may read a path is decided by the API, not by the store.
+
+mod notifs;
+mod objs;
+pub mod path;
+mod spec;
+mod store;
+
+pub use notifs::Notifs;
+pub use objs::JsonObjs;
+pub use spec::SPEC;
+pub use store::JsonStor;

@@ -83,6 +83,8 @@ pub(crate) struct Inner {
     certdir: Arc<CertDir>,
     pub ahainfo: RwLock<Option<Map>>,
     shares: RwLock<HashMap<String, Arc<dyn Share>>>,
+    /// Takes logins whose name no share has.
+    rest: RwLock<Option<Arc<dyn Share>>>,
     pub sessions: Mutex<HashMap<String, Arc<Session>>>,
     ready: AtomicBool,
     /// Cancelled and replaced when the daemon turns not ready: every link hangs below it.
@@ -103,6 +105,7 @@ impl Dmon {
             certdir,
             ahainfo: RwLock::new(None),
             shares: RwLock::default(),
+            rest: RwLock::default(),
             sessions: Mutex::default(),
             ready: AtomicBool::new(true),
             links: Mutex::new(CancellationToken::new()),
@@ -118,6 +121,11 @@ impl Dmon {
     /// Offers an object under a name. The name `*` is what peers get who ask for none.
     pub fn share(&self, name: &str, item: Arc<dyn Share>) {
         self.0.shares.write().insert(name.to_owned(), item);
+    }
+
+    /// Offers an object for every name no share has; its login tells them apart (one-time keys).
+    pub fn share_rest(&self, item: Arc<dyn Share>) {
+        *self.0.rest.write() = Some(item);
     }
 
     /// Withdraws a share. Sessions that have it stay.
@@ -297,7 +305,8 @@ impl Dmon {
     }
 
     pub(crate) fn find_share(&self, name: &str) -> Option<Arc<dyn Share>> {
-        self.0.shares.read().get(name).cloned()
+        let named = self.0.shares.read().get(name).cloned();
+        named.or_else(|| self.0.rest.read().clone())
     }
 
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
