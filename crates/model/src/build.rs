@@ -54,7 +54,7 @@ impl Model {
             for univ in &def.univs {
                 let mut univ = univ.clone();
                 if &*def.name != "core" {
-                    univ.info.insert("custom", def.custom);
+                    Arc::make_mut(&mut univ.info).insert("custom", def.custom);
                 }
                 self.add_univ(&univ)?;
             }
@@ -187,7 +187,7 @@ impl Model {
             full: name.clone(),
             typ: typ.clone(),
             typedef: TypeRef::new(name.clone(), Map::new()),
-            info: info.clone(),
+            info: Arc::new(info.clone()),
             is_form: true,
             is_univ: false,
             from_univ: false,
@@ -226,7 +226,7 @@ impl Model {
         form: &mut Form,
         name: &Arc<str>,
         typedef: &TypeRef,
-        info: Map,
+        info: Arc<Map>,
         locked: bool,
         cache: &mut CloneCache,
     ) -> Result<Arc<Prop>> {
@@ -308,7 +308,7 @@ impl Model {
         Ok(())
     }
 
-    fn filled_iface(&mut self, form: &Form, name: &str) -> Result<Map> {
+    fn filled_iface(&mut self, form: &Form, name: &str) -> Result<Arc<Map>> {
         let missing = || {
             let mesg = format!("The form {} implements the interface {name}, which is not there.", form.name);
             err!("NoSuchName", mesg = mesg)
@@ -322,7 +322,7 @@ impl Model {
         if let Some(own) = form.typ.info.get("template").and_then(Value::as_map) {
             template.update(own);
         }
-        Ok(fill_map(&iface, &form.name, &template))
+        Ok(fill_map(&iface, &form.name, &template).map_or(iface, Arc::new))
     }
 
     fn check_display(&self, form: &Arc<Form>) -> Result<()> {
@@ -406,7 +406,7 @@ impl Model {
         if typ.is_deprecated() {
             self.warnings.push(format!("The tag property {} is of the deprecated type {}.", def.name, typ.name));
         }
-        let (name, typedef, info) = (def.name.clone(), def.typ.clone(), def.info.clone());
+        let (name, typedef, info) = (def.name.clone(), def.typ.clone(), Map::clone(&def.info));
         let prop = Arc::new(TagProp { name: name.clone(), typ, typedef, info, locked: false });
         self.tagprops.insert(name, prop.clone());
         Ok(prop)
@@ -472,7 +472,7 @@ impl Model {
         let Some(form) = self.forms.get(name).cloned() else {
             return Ok(());
         };
-        let iface_props = |iface: &Map| iface.get("props").and_then(Value::as_list).unwrap_or_default().to_vec();
+        let iface_props = |iface: &Arc<Map>| iface.get("props").and_then(Value::as_list).unwrap_or_default().to_vec();
         let from_ifaces: Vec<Value> =
             form.ifaces.values().flat_map(iface_props).filter_map(|prop| prop.at(0).cloned()).collect();
         let is_own = |prop: &&Arc<Prop>| !prop.from_univ && !from_ifaces.contains(&Value::from(&prop.name));
@@ -590,7 +590,7 @@ impl Model {
 }
 
 /// What a property has from its declaration alone; the rest is filled in by the caller.
-fn prop_facts(typ: Arc<Type>, typedef: &TypeRef, info: Map) -> Prop {
+fn prop_facts(typ: Arc<Type>, typedef: &TypeRef, info: Arc<Map>) -> Prop {
     let alts = info.get("alts").and_then(Value::as_list).unwrap_or_default();
     Prop {
         id: PropId(0),

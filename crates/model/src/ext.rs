@@ -112,7 +112,7 @@ impl Model {
             return Err(err!("DupPropName", mesg = mesg, form = form, prop = prop));
         }
         self.type_clone(&typ)?;
-        Ok(PropDef { name: prop.into(), typ, info })
+        Ok(PropDef { name: prop.into(), typ, info: Arc::new(info) })
     }
 
     /// A universal property a user wants to add, by its name without the dot.
@@ -131,7 +131,7 @@ impl Model {
             let mesg = format!("The universal property .{name} is already there.");
             return Err(err!("DupPropName", mesg = mesg, prop = name));
         }
-        Ok(PropDef { name: name.into(), typ, info })
+        Ok(PropDef { name: name.into(), typ, info: Arc::new(info) })
     }
 
     /// A tag property a user wants to add.
@@ -146,7 +146,7 @@ impl Model {
             return Err(err!("DupPropName", mesg = mesg, name = name));
         }
         self.type_clone(&typ)?;
-        Ok(PropDef { name: name.into(), typ, info })
+        Ok(PropDef { name: name.into(), typ, info: Arc::new(info) })
     }
 
     /// An edge a user wants to add.

@@ -61,13 +61,13 @@ pub struct PropDef {
     /// Its type.
     pub typ: TypeRef,
     /// Further information: `doc`, `ro`, `deprecated`, `alts`, `disp`, …
-    pub info: Map,
+    pub info: Arc<Map>,
 }
 
 impl PropDef {
     /// The triple of name, type and information.
     pub fn pack(&self) -> Value {
-        Value::list([Value::from(&self.name), self.typ.pack(), Value::from(self.info.clone())])
+        Value::list([Value::from(&self.name), self.typ.pack(), Value::Map(self.info.clone())])
     }
 
     /// Reads the triple.
@@ -77,11 +77,9 @@ impl PropDef {
     pub fn from_value(valu: &Value) -> Result<PropDef> {
         let bad = || err!("BadPropDef", mesg = "A property is name, type and info.", valu = valu.clone());
         match valu.as_list() {
-            Some([name, typ, info]) => Ok(PropDef {
-                name: name.as_arc_str().ok_or_else(bad)?.clone(),
-                typ: TypeRef::from_value(typ)?,
-                info: info.as_map().ok_or_else(bad)?.clone(),
-            }),
+            Some([Value::Str(name), typ, Value::Map(info)]) => {
+                Ok(PropDef { name: name.clone(), typ: TypeRef::from_value(typ)?, info: info.clone() })
+            }
             _ => Err(bad()),
         }
     }

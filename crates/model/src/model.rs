@@ -46,7 +46,7 @@ pub struct Prop {
     /// Its type as it was declared.
     pub typedef: TypeRef,
     /// Declared information.
-    pub info: Map,
+    pub info: Arc<Map>,
     /// Whether it is the primary property of a form.
     pub is_form: bool,
     /// Whether it is a universal property as such.
@@ -95,7 +95,7 @@ pub struct Form {
     /// The properties in order of declaration, universal ones first.
     pub props: IndexMap<Arc<str>, Arc<Prop>>,
     /// The interfaces it implements, their templates filled in.
-    pub ifaces: IndexMap<Arc<str>, Map>,
+    pub ifaces: IndexMap<Arc<str>, Arc<Map>>,
     /// The property that stands for the form.
     pub prime: Arc<Prop>,
     /// Whether its nodes are computed.
@@ -547,24 +547,38 @@ impl TypeResolver for Model {
     }
 }
 
-/// A value as the template of an interface has it for one form: `{name}` replaced, `$self` the form.
-pub(crate) fn fill(valu: &Value, form: &Arc<str>, template: &Map) -> Value {
+/// A value as the template of an interface has it for one form: `{name}` replaced, `$self` the form. `None` when nothing
+/// had to be replaced, so that most of an interface is shared by its forms.
+fn fill(valu: &Value, form: &Arc<str>, template: &Map) -> Option<Value> {
     match valu {
-        Value::Str(text) if &**text == "$self" => Value::from(form),
+        Value::Str(text) if &**text == "$self" => Some(Value::from(form)),
         Value::Str(text) if text.contains('{') => {
             let mut text = text.to_string();
             for (key, with) in template.text_entries() {
                 text = text.replace(&format!("{{{key}}}"), with.as_str().unwrap_or_default());
             }
-            Value::from(text)
+            Some(Value::from(text))
         }
-        Value::List(items) => Value::list(items.iter().map(|item| fill(item, form, template))),
-        Value::Map(map) => Value::from(fill_map(map, form, template)),
-        other => other.clone(),
+        Value::List(items) => {
+            let filled: Vec<_> = items.iter().map(|item| fill(item, form, template)).collect();
+            let items = || items.iter().zip(&filled).map(|(item, filled)| filled.as_ref().unwrap_or(item).clone());
+            filled.iter().any(Option::is_some).then(|| Value::list(items()))
+        }
+        Value::Map(map) => fill_map(map, form, template).map(Value::from),
+        _ => None,
     }
 }
 
 /// As [`fill`], for a map.
-pub(crate) fn fill_map(map: &Map, form: &Arc<str>, template: &Map) -> Map {
-    map.iter().map(|(key, valu)| (fill(key, form, template), fill(valu, form, template))).collect()
+pub(crate) fn fill_map(map: &Map, form: &Arc<str>, template: &Map) -> Option<Map> {
+    let fill = |valu| fill(valu, form, template);
+    let filled: Vec<_> = map.iter().map(|(key, valu)| (fill(key), fill(valu))).collect();
+    if filled.iter().all(|(key, valu)| key.is_none() && valu.is_none()) {
+        return None;
+    }
+    let items = map.iter().zip(filled);
+    let items = items.map(|((key, valu), (new_key, new_valu))| {
+        (new_key.unwrap_or_else(|| key.clone()), new_valu.unwrap_or_else(|| valu.clone()))
+    });
+    Some(items.collect())
 }

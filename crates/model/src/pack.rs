@@ -45,7 +45,7 @@ impl Model {
             Value::list([Value::from(&typ.name), base, Value::from(info)])
         });
         let forms = self.forms.values().map(|form| {
-            let props = form.props.values().map(|prop| pack_propdef(prop));
+            let props = form.props.values().map(pack_propdef);
             Value::list([Value::from(&form.name), Value::from(form.info.clone()), Value::list(props)])
         });
         let tagprops = self
@@ -59,7 +59,7 @@ impl Model {
             .with("ctors", Value::list(ctors))
             .with("types", Value::list(types))
             .with("forms", Value::list(forms))
-            .with("univs", Value::list(self.univs.values().map(|univ| pack_propdef(univ))))
+            .with("univs", Value::list(self.univs.values().map(pack_propdef)))
             .with("edges", Value::list(edges))
             .with("tagprops", Value::list(tagprops))
             .with("interfaces", Value::list(ifaces));
@@ -114,7 +114,7 @@ pub fn pack_tagprop(prop: &TagProp) -> Value {
 }
 
 fn pack_propdef(prop: &Arc<Prop>) -> Value {
-    Value::list([Value::from(&prop.name), prop.typedef.pack(), Value::from(prop.info.clone())])
+    Value::list([Value::from(&prop.name), prop.typedef.pack(), Value::Map(prop.info.clone())])
 }
 
 /// A computed node about the model: its primary value and its properties, not yet normalised.

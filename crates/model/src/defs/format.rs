@@ -170,7 +170,11 @@ impl Parser {
     }
 
     fn prop(&self, line: &Line<'_>) -> Parsed<PropDef> {
-        Ok(PropDef { name: line.name()?.into(), typ: self.type_ref(&line.words[1..])?, info: self.info(line)? })
+        Ok(PropDef {
+            name: line.name()?.into(),
+            typ: self.type_ref(&line.words[1..])?,
+            info: Arc::new(self.info(line)?),
+        })
     }
 
     /// A field of a compound type: name and type, the latter as text unless it has options.
