@@ -292,6 +292,28 @@ impl Layer {
         [&self.slab, &self.data_slab, &self.edit_slab]
     }
 
+    /// Writes a compacted copy of the layer as it is at this moment, on the writer thread. The options of the slabs go along.
+    ///
+    /// # Errors
+    /// `FileExists` for a target that is there already; what copying fails with.
+    pub fn copy_in(&self, cx: &mut WriteCx, target: &Path) -> Result<()> {
+        if target.exists() {
+            let mesg = format!("There is something at {} already.", target.display());
+            return Err(err!("FileExists", mesg = mesg, path = target.display().to_string()));
+        }
+        for slab in self.slabs() {
+            cx.commit(slab)?;
+            let into = target.join(slab.path().file_name().unwrap_or_default());
+            std::fs::create_dir_all(&into)?;
+            slab.copy_compact(&into)?;
+            let opts = myelin_slab::opts_path(slab.path());
+            if opts.exists() {
+                std::fs::copy(&opts, myelin_slab::opts_path(&into))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Where a deprecated upstream stands.
     pub fn upstream_offsets(&self) -> &HotCount {
         &self.offsets

@@ -347,3 +347,13 @@ fn a_layer_makes_the_edits_that_would_make_it() {
     };
     assert_eq!(skip(all_rows(&one)), skip(all_rows(&two)));
 }
+
+#[test]
+fn a_copied_layer_has_the_same_rows() {
+    let fix = Fixture::new();
+    let one = fix.layer("one");
+    save(&one, &[edit(1, vec![add(1), set("name", "foo", StorType::UTF8)])]);
+    fix.writer.run(|cx| one.copy_in(cx, &fix.dir.path().join("two"))).expect("copy");
+    assert_eq!(all_rows(&fix.layer("two")), all_rows(&one));
+    assert!(fix.writer.run(|cx| one.copy_in(cx, &fix.dir.path().join("two"))).expect_err("there").is("FileExists"));
+}
