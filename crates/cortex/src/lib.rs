@@ -1,4 +1,15 @@
 #![forbid(unsafe_code)]
-//! The Cortex service.
+//! The Cortex: the service that keeps the hypergraph and answers Storm.
+//!
+//! [`Cortex`] is a struct of parts, each with its file, its events and its tests: layers and views ([`stack`]), and one
+//! module of [`parts`] for each kind of record (variables, queues, macros, packages, …). Nothing in the parts knows Storm;
+//! queries reach them through the host that this crate gives to the runtime.
 
 pub mod agenda;
+mod conf;
+mod cortex;
+pub mod parts;
+pub mod stack;
+pub mod version;
+
+pub use cortex::{Cortex, SPEC};

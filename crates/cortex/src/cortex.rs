@@ -1,0 +1,239 @@
+//! The cortex: a cell with a model, layers and views, and the parts that Storm speaks about.
+//!
+//! Opening goes in this order, since each step needs the one before: the cell, the model (built in, then the operator's
+//! files), layers and views, the parts with what was added to the model, then [`Cell::start`], which applies again what the
+//! log has and the slabs lack. Only then is the cortex shared with anyone.
+
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+use arc_swap::ArcSwap;
+use myelin_cell::{Cell, CellSpec};
+use myelin_error::{Result, err};
+use myelin_graph::View;
+use myelin_model::{Model, load_model_json};
+use myelin_slab::Options;
+use myelin_slab::tables::SafeKeyVal;
+use myelin_value::{Map, Value};
+
+use crate::conf::CORTEX_CONFS;
+use crate::parts::extmodel::{InUse, ModelExt};
+use crate::parts::graphs::Graphs;
+use crate::parts::macros::Macros;
+use crate::parts::packages::Packages;
+use crate::parts::queues::Queues;
+use crate::parts::tagmodel::TagModel;
+use crate::parts::triggers::{self, Triggers};
+use crate::parts::vars::Vars;
+use crate::parts::{Part, Parts, Pusher};
+use crate::stack::{Hooks, Stack, StackPart};
+
+/// What a cortex is among services.
+pub const SPEC: CellSpec =
+    CellSpec { celltype: "cortex", confs: CORTEX_CONFS, envprefixes: &["SYN_CORTEX"], version: [2, 256, 0] };
+
+/// Storage versions of a new cortex, by name.
+const VERSIONS: &[(&str, i64)] = &[("cortex:defaults", 2), ("cortex:extmodel", 1), ("cortex:storage", 4)];
+
+/// A cortex.
+pub struct Cortex {
+    /// What every service has.
+    pub cell: Cell,
+    /// The data model as it is now.
+    pub model: Arc<ArcSwap<Model>>,
+    /// Layers and views.
+    pub stack: Arc<Stack>,
+    /// Global variables.
+    pub vars: Arc<Vars>,
+    /// Queues.
+    pub queues: Arc<Queues>,
+    /// What users added to the model.
+    pub ext: Arc<ModelExt>,
+    /// Macros.
+    pub macros: Arc<Macros>,
+    /// Graph projections.
+    pub graphs: Arc<Graphs>,
+    /// What tags may look like.
+    pub tagmodel: Arc<TagModel>,
+    /// Packages.
+    pub packages: Arc<Packages>,
+    /// Triggers.
+    pub triggers: Arc<Triggers>,
+    /// Called with each package that was added, once the cortex runs.
+    on_package: Arc<OnceLock<PackageHook>>,
+}
+
+/// What is done with a package that was added.
+pub type PackageHook = Box<dyn Fn(Arc<Map>) + Send + Sync>;
+
+impl Cortex {
+    /// Opens the directory of a cortex, and makes it if it is not there. Blocks.
+    ///
+    /// # Errors
+    /// What the directory, its configuration or its storage is wrong with; each names the place.
+    pub fn open(dirn: &Path, conf: Map) -> Result<Arc<Cortex>> {
+        let cell = Cell::open(SPEC, dirn, conf)?;
+        let opened = Cortex::build(cell.clone());
+        opened.inspect_err(|_| drop(cell.fini()))
+    }
+
+    fn build(cell: Cell) -> Result<Arc<Cortex>> {
+        let model = Arc::new(ArcSwap::from_pointee(first_model(&cell)?));
+        let stor = SafeKeyVal::open(cell.slab(), "cortex")?;
+        let pusher = Pusher::new(cell.nexus().clone(), cell.iden());
+        let auth = cell.auth().clone();
+
+        let stack = Stack::new(cell.clone(), stor.clone(), pusher.clone());
+        let triggers = Arc::new(Triggers::new(stor.clone(), auth.clone()));
+        stack.set_hooks(trigger_hooks(&triggers));
+        stack.boot()?;
+        for view in stack.views() {
+            triggers.load(cell.slab(), view.iden())?;
+        }
+
+        let queue_slab = cell.open_slab("slabs/queues.lmdb", Options::default())?;
+        let graph_slab = cell.open_slab("slabs/graphs.lmdb", Options::default())?;
+        let vars = Arc::new(Vars::new(cell.slab().clone(), stor.clone(), pusher.clone()));
+        let queues = Arc::new(Queues::open(queue_slab, auth.clone(), pusher.clone())?);
+        let in_use: Arc<dyn InUse> = Arc::new(StackInUse(stack.clone()));
+        let ext = ModelExt::open(cell.slab().clone(), stor.clone(), model.clone(), in_use, pusher.clone())?;
+        let ext = Arc::new(ext);
+        let macros = Arc::new(Macros::open(cell.slab().clone(), auth.clone(), pusher.clone())?);
+        let graphs = Arc::new(Graphs::open(&graph_slab, auth, pusher.clone())?);
+        let tagmodel = Arc::new(TagModel::open(cell.slab(), &stor, pusher.clone())?);
+        let on_package: Arc<OnceLock<PackageHook>> = Arc::default();
+        let hook = on_package.clone();
+        let on_add = Box::new(move |pkgdef: &Arc<Map>| {
+            if let Some(hook) = hook.get() {
+                hook(pkgdef.clone());
+            }
+        });
+        let packages = Arc::new(Packages::open(cell.slab(), &stor, model.clone(), on_add, pusher)?);
+
+        let parts: [Arc<dyn Part>; 8] = [
+            Arc::new(StackPart(stack.clone())),
+            vars.clone(),
+            queues.clone(),
+            ext.clone(),
+            macros.clone(),
+            graphs.clone(),
+            tagmodel.clone(),
+            packages.clone(),
+        ];
+        cell.nexus().add_handler(cell.iden(), Arc::new(Parts::new(&cell, parts)));
+        let core =
+            Cortex { cell, model, stack, vars, queues, ext, macros, graphs, tagmodel, packages, triggers, on_package };
+        core.first_boot()?;
+        core.cell.start()?;
+        Ok(Arc::new(core))
+    }
+
+    /// What a new cortex has that comes through no event.
+    fn first_boot(&self) -> Result<()> {
+        if !self.cell.is_inaugural() {
+            return Ok(());
+        }
+        self.cell.writer().run(|cx| {
+            for (name, vers) in VERSIONS {
+                self.cell.vers_table().set(cx, name, &Value::from(*vers))?;
+            }
+            self.cell.info_table().set(cx, "cortex:version", &Value::from(SPEC.version))?;
+            self.ext.init_locks(cx)
+        })
+    }
+
+    /// Sets what is done with each package that is added from now on. Only the first call counts.
+    pub fn on_package(&self, hook: PackageHook) {
+        drop(self.on_package.set(hook));
+    }
+
+    /// The data model as it is now.
+    pub fn model(&self) -> Arc<Model> {
+        self.model.load_full()
+    }
+
+    /// The view a user works in who names none: the one in its profile, else the default.
+    ///
+    /// # Errors
+    /// `NoSuchView` when the one in the profile is gone.
+    pub fn view_of(&self, user: &myelin_cell::User) -> Result<Arc<View>> {
+        match self.cell.auth().user_value("profile", user.iden(), "cortex:view")? {
+            Some(Value::Str(iden)) => self.stack.require_view(&iden),
+            _ => self.stack.default_view(),
+        }
+    }
+
+    /// Ends the cortex: what is written is committed and closed. Blocks.
+    ///
+    /// # Errors
+    /// What closing a slab fails with.
+    pub fn fini(&self) -> Result<()> {
+        self.cell.fini()
+    }
+}
+
+/// Lets the stack hand on what concerns the triggers of a view.
+fn trigger_hooks(triggers: &Arc<Triggers>) -> Hooks {
+    let (applies, drops) = (triggers.clone(), triggers.clone());
+    Hooks {
+        view_deleted: Some(Arc::new(move |cx, view| drops.drop_view(cx, view.iden()))),
+        view_event: Some(Arc::new(move |cx, view, event| applies.apply(cx, view, event))),
+        view_events: triggers::EVENTS,
+        ..Hooks::default()
+    }
+}
+
+/// The model that ships with this build and what the operator's files add to it.
+fn first_model(cell: &Cell) -> Result<Model> {
+    let mut model = Model::builtin()?;
+    let paths = cell.conf().get("cortex:models");
+    for path in paths.as_list().unwrap_or_default() {
+        let path = path.as_str().ok_or_else(|| {
+            err!("BadConfValu", mesg = "The option cortex:models is a list of file names.", name = "cortex:models")
+        })?;
+        let text = std::fs::read(path).map_err(|error| {
+            err!(
+                "NoSuchFile",
+                mesg = format!("The model file {path} of cortex:models cannot be read: {error}."),
+                path = path
+            )
+        })?;
+        let file = load_model_json(&text).map_err(|error| error.with("path", path))?;
+        for skipped in &file.skipped {
+            tracing::warn!(path, "a part of the model file is left out: {skipped}");
+        }
+        model.add_data_models(&file.defs).map_err(|error| error.with("path", path))?;
+    }
+    for module in cell.conf().get("modules").as_list().unwrap_or_default() {
+        tracing::warn!("the option modules names {module:?}: Python modules cannot be loaded here; see cortex:models");
+    }
+    Ok(model)
+}
+
+/// Asks every layer's counts.
+struct StackInUse(Arc<Stack>);
+
+impl StackInUse {
+    fn find(&self, used: impl Fn(&myelin_graph::Layer) -> Result<u64>) -> Result<Option<Arc<str>>> {
+        for layer in self.0.layers() {
+            if used(&layer)? > 0 {
+                return Ok(Some(layer.iden().clone()));
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl InUse for StackInUse {
+    fn form(&self, form: &str) -> Result<Option<Arc<str>>> {
+        self.find(|layer| layer.prop_count(Some(form), None))
+    }
+
+    fn prop(&self, form: Option<&str>, prop: &str) -> Result<Option<Arc<str>>> {
+        self.find(|layer| layer.prop_count(form, Some(prop)))
+    }
+
+    fn tagprop(&self, name: &str) -> Result<Option<Arc<str>>> {
+        self.find(|layer| Ok(layer.tag_props().iter().filter(|(_, _, prop)| prop == name).count() as u64))
+    }
+}

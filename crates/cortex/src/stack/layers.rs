@@ -1,0 +1,83 @@
+//! Events of one layer, and the way of its edits through the nexus.
+
+use std::sync::Arc;
+
+use myelin_cell::{ApplyCx, Event, NexsHandler, Nexus};
+use myelin_error::Result;
+use myelin_graph::{EditSink, Layer};
+use myelin_slab::tables::SafeKeyVal;
+use myelin_slab::{Slab, WriteCx};
+use myelin_value::{Map, Value};
+
+/// Sends a layer's edits through the nexus.
+pub(super) struct NexusSink(Nexus);
+
+impl NexusSink {
+    pub(super) fn new(nexus: Nexus) -> NexusSink {
+        NexusSink(nexus)
+    }
+}
+
+impl EditSink for NexusSink {
+    fn push_edits(&self, layer: &Layer, edits: Value, meta: Value) -> Result<(u64, Value)> {
+        self.0.push(layer.iden(), "edits", vec![edits, meta], Map::new())
+    }
+}
+
+/// Applies the events of one layer; its record is written with them.
+pub struct LayerHandler {
+    layer: Arc<Layer>,
+    stor: SafeKeyVal,
+}
+
+impl LayerHandler {
+    /// A handler for a layer whose record lies in the table `cortex`.
+    pub fn new(layer: Arc<Layer>, stor: SafeKeyVal) -> LayerHandler {
+        LayerHandler { layer, stor }
+    }
+}
+
+impl NexsHandler for LayerHandler {
+    fn events(&self) -> &[&str] {
+        &["edits", "layer:set", "layer:set:modelvers"]
+    }
+
+    fn apply(&self, cx: &mut ApplyCx<'_>, event: &Event) -> Result<Value> {
+        let offs = Some(cx.offs);
+        let done = self.layer.apply_event(cx, &event.name, &event.args, offs)?;
+        if event.name != "edits" {
+            self.stor.sub("layer:info:").set(cx, self.layer.iden(), &Value::from(self.layer.info()))?;
+        }
+        Ok(done)
+    }
+
+    fn homes(&self, event: &Event) -> Vec<Slab> {
+        if event.name == "edits" { self.layer.slabs().into_iter().cloned().collect() } else { Vec::new() }
+    }
+}
+
+/// Adds or removes a push or pull definition in a layer's record. An empty map stays behind the last one.
+pub(super) fn set_sync(
+    cx: &mut WriteCx,
+    stor: &SafeKeyVal,
+    layer: &Layer,
+    kind: &str,
+    adds: bool,
+    arg: &Value,
+) -> Result<()> {
+    let mut info = layer.info();
+    let mut defs = info.get(kind).and_then(Value::as_map).cloned().unwrap_or_default();
+    if adds {
+        let iden = arg.get("iden").and_then(Value::as_str).unwrap_or_default();
+        if defs.contains(iden) {
+            return Ok(());
+        }
+        defs.insert(iden, arg.clone());
+    } else {
+        defs.remove(arg.as_str().unwrap_or_default());
+    }
+    info.insert(kind, defs);
+    stor.sub("layer:info:").set(cx, layer.iden(), &Value::from(info.clone()))?;
+    layer.set_info(info);
+    Ok(())
+}
