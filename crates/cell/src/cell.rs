@@ -70,6 +70,7 @@ pub(crate) struct Inner {
     pub features: Mutex<Map>,
     pub health: RwLock<Vec<HealthFunc>>,
     pub on_active: RwLock<Vec<ActiveHook>>,
+    pub dmon: std::sync::OnceLock<myelin_telepath::Dmon>,
     /// Held for as long as the cell is open.
     _lock: File,
 }
@@ -148,6 +149,7 @@ impl Cell {
             features: Mutex::new(base_features()),
             health: RwLock::default(),
             on_active: RwLock::default(),
+            dmon: std::sync::OnceLock::new(),
             _lock: lock,
         }));
         cell.check_versions()?;

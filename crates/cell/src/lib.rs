@@ -5,6 +5,7 @@
 //! (every change is an event), [`Auth`] (users, roles, gates, rules), [`Boss`] (tasks), [`Conf`] (options).
 //! Nothing here knows what a node is.
 
+pub mod api;
 pub mod auth;
 pub mod boss;
 pub mod cell;
@@ -12,11 +13,15 @@ pub mod conf;
 mod events;
 mod joint;
 pub mod nexus;
+mod serve;
+mod sysinfo;
 pub mod version;
 
+pub use api::CellApi;
 pub use auth::{Auth, AuthGate, Role, Rule, User};
 pub use boss::{Boss, Task};
 pub use cell::{Cell, CellSpec};
 pub use conf::Conf;
 pub use events::CellEvents;
 pub use nexus::{ApplyCx, Event, NexsHandler, Nexus, NexusOffset};
+pub use serve::ApiMaker;

@@ -235,3 +235,83 @@ fn beholders_hear_of_changes() {
     assert!(hook.load(std::sync::atomic::Ordering::SeqCst));
     cell.fini().expect("fini");
 }
+
+#[test]
+fn peers_log_in_and_call() {
+    let dir = tempfile::tempdir().expect("dir");
+    let conf = logged().with("dmon:listen", "tcp://127.0.0.1:0").with("auth:passwd", "secret");
+    let cell = open(dir.path(), conf).expect("cell");
+    let runtime = tokio::runtime::Runtime::new().expect("runtime");
+    runtime.block_on(async {
+        use myelin_telepath::{Proxy, Todo};
+        let port = cell.serve_base().await.expect("serve").and_then(|bound| bound.port()).expect("port");
+        let local = Proxy::open(&format!("unix://{}/sock", dir.path().display())).await.expect("local");
+        let info = local.call(Todo::new("getCellInfo")).await.expect("info");
+        assert_eq!(info.get("cell").and_then(|cell| cell.get("iden")), Some(&Value::from(cell.iden())));
+        let udef = local.call(Todo::new("addUser").arg("visi").kw("passwd", "pw")).await.expect("user");
+        assert_eq!(udef.get("name"), Some(&Value::from("visi")));
+        let bad = Proxy::open(&format!("tcp://visi:wrong@127.0.0.1:{port}/")).await.err().expect("denied");
+        assert!(bad.is("AuthDeny"), "{bad}");
+        let visi = Proxy::open(&format!("tcp://visi:pw@127.0.0.1:{port}/")).await.expect("visi");
+        let error = visi.call(Todo::new("getUserDefs")).await.expect_err("denied");
+        assert!(error.is("AuthDeny"), "{error}");
+        assert!(visi.call(Todo::new("addUserApiKey").arg("mine")).await.is_ok());
+        let error = local.call(Todo::new("runBackup")).await.expect_err("not there yet");
+        assert!(error.is("FeatureNotSupported"), "{error}");
+        let mut changes = local.genr(Todo::new("getNexusChanges").arg(0)).await.expect("stream");
+        assert_eq!(changes.next().await.expect("item").expect("good").at(0), Some(&Value::from(0)));
+        local.fini().await;
+        visi.fini().await;
+        if let Some(dmon) = cell.dmon() {
+            dmon.fini().await;
+        }
+    });
+    cell.fini().expect("fini");
+}
+
+/// The child of the test below: changes profile values and says each number once it is acknowledged.
+#[test]
+#[ignore = "run by the crash test"]
+fn crash_child() {
+    let Ok(dirn) = std::env::var("MYELIN_CRASH_DIR") else { return };
+    let cell = open(Path::new(&dirn), logged()).expect("cell");
+    let root = cell.auth().root().expect("root");
+    for numb in 0.. {
+        cell.auth().set_user_value("user:profile", root.iden(), &format!("n{numb}"), numb.into()).expect("set");
+        println!("acked {numb}");
+    }
+}
+
+/// Whatever was acknowledged before a kill -9 is there after it, in the log and in the slab.
+#[test]
+fn acknowledged_changes_survive_a_kill() {
+    use std::io::BufRead;
+    let dir = tempfile::tempdir().expect("dir");
+    for round in 1..=3 {
+        let mut child = std::process::Command::new(std::env::current_exe().expect("exe"))
+            .args(["--exact", "crash_child", "--ignored", "--nocapture"])
+            .env("MYELIN_CRASH_DIR", dir.path())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .expect("child");
+        let lines = std::io::BufReader::new(child.stdout.take().expect("stdout")).lines();
+        let mut last = None;
+        for line in lines.map_while(|line| line.ok()) {
+            if let Some(numb) = line.split("acked ").nth(1).and_then(|numb| numb.trim().parse::<u64>().ok()) {
+                last = Some(numb);
+                if numb > round * 150 {
+                    child.kill().expect("kill");
+                    break;
+                }
+            }
+        }
+        child.wait().expect("wait");
+        let cell = open(dir.path(), logged()).expect("reopened");
+        let root = cell.auth().root().expect("root");
+        for numb in 0..=last.expect("acknowledged") {
+            let valu = cell.auth().user_value("profile", root.iden(), &format!("n{numb}")).expect("get");
+            assert_eq!(valu, Some(Value::from(numb)), "acknowledged change {numb} of round {round}");
+        }
+        cell.fini().expect("fini");
+    }
+}

@@ -234,8 +234,8 @@ impl Slab {
         self.0.dirty.load(Ordering::Acquire)
     }
 
-    /// How far the nexus log had been applied to this slab when it was opened; nothing if that is not known, or if another
-    /// program has written since.
+    /// The first offset of the nexus log that had not been applied to this slab when it was opened; nothing if that is not
+    /// known, or if another program has written since.
     pub fn applied_at_open(&self) -> Option<u64> {
         self.0.applied_at_open
     }

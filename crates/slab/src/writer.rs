@@ -166,7 +166,7 @@ pub struct WriteCx {
     ack: bool,
     broken: Option<Error>,
     stop: bool,
-    /// The offset up to which the nexus log has been applied; kept with each commit once tracking is on.
+    /// The first offset of the nexus log not yet applied; kept with each commit once tracking is on.
     applied: Option<u64>,
     tracking: bool,
     checkpoint: Option<u32>,
@@ -711,23 +711,24 @@ impl WriteCx {
 
     // ---- the nexus log
 
-    /// From now on each commit records how far the log has been applied; `checkpoint` commits last.
-    pub fn track_applied(&mut self, checkpoint: &Slab, applied: Option<u64>) {
+    /// From now on each commit records how far the log has been applied (`next` is the first offset that is not yet);
+    /// `checkpoint` commits last.
+    pub fn track_applied(&mut self, checkpoint: &Slab, next: Option<u64>) {
         self.tracking = true;
         self.checkpoint = Some(checkpoint.0.id);
-        self.applied = applied;
+        self.applied = next;
     }
 
     /// The entry at this offset has been applied.
     pub fn set_applied(&mut self, offs: u64) {
-        self.applied = Some(offs);
+        self.applied = Some(offs + 1);
     }
 
     /// While an old entry is applied again, slabs which have its effects already keep what they have.
     pub fn set_replay(&mut self, offs: Option<u64>) {
         for state in self.slabs.iter_mut().flatten() {
             let has = state.slab.0.applied_at_open;
-            state.suppress = offs.is_some_and(|offs| has.is_some_and(|has| offs <= has));
+            state.suppress = offs.is_some_and(|offs| has.is_some_and(|has| offs < has));
         }
     }
 

@@ -166,10 +166,17 @@ impl Nexus {
         let counted = u64::try_from(store.counts.get("nexs:indx")).unwrap_or_default();
         log.set_next(counted);
         let next = log.next_offs();
-        let applied = store.slab.applied_at_open();
+        // A log without entries has nothing that could be missing.
+        let known = if log.last()?.is_none() { Some(next) } else { None };
+        let applied = store.slab.applied_at_open().or(known);
         self.0.writer.run(|cx| {
             cx.track_applied(&store.slab, applied);
-            if next != counted { store.counts.set(cx, "nexs:indx", next as i64) } else { Ok(()) }
+            if next != counted {
+                store.counts.set(cx, "nexs:indx", next as i64)?;
+            }
+            // Recorded before the first change is acknowledged: a crash right after it must find where to begin.
+            cx.touch(&store.slab)?;
+            cx.commit_all()
         })?;
         store.log.store(Some(Arc::new(log)));
         Ok(())
@@ -194,7 +201,7 @@ impl Nexus {
                 self.open_log(store)?;
                 let next = self.index();
                 self.0.writer.run(|cx| {
-                    cx.track_applied(&store.slab, next.checked_sub(1));
+                    cx.track_applied(&store.slab, Some(next));
                     Ok(())
                 })?;
                 Ok(true)
@@ -464,7 +471,7 @@ impl Nexus {
 
     fn recover_from(&self, store: &Store, log: &MultiSlabSeqn) -> Result<usize> {
         let Some((last, _)) = log.last()? else { return Ok(0) };
-        let mut offs = store.slab.applied_at_open().map_or(last, |applied| applied + 1);
+        let mut offs = store.slab.applied_at_open().unwrap_or(last);
         let mut count = 0;
         while offs <= last {
             let rows = log.read(offs)?;
@@ -489,7 +496,7 @@ impl Nexus {
         let handler = self.handler(&event.nexsiden, &event.name)?;
         self.0.writer.run(|cx| {
             let homes = handler.homes(&event);
-            let has = |slab: &Slab| slab.applied_at_open().is_some_and(|has| offs <= has);
+            let has = |slab: &Slab| slab.applied_at_open().is_some_and(|has| offs < has);
             if !homes.is_empty() && homes.iter().all(has) {
                 return Ok(());
             }

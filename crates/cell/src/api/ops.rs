@@ -1,0 +1,188 @@
+//! State, tasks and the nexus log over telepath.
+
+use std::time::Duration;
+
+use futures::StreamExt;
+use myelin_error::{Result, err};
+use myelin_telepath::{Args, MethTable, ValueStream};
+use myelin_value::{Map, Value};
+
+use super::{CellApi, admin, logged, missing, packed};
+use crate::nexus::Event;
+
+type Table = MethTable<CellApi>;
+
+pub(super) fn add(table: Table) -> Table {
+    missing(
+        streams(log(tasks(state(table)))),
+        &[
+            "delBackup",
+            "getBackups",
+            "iterBackupArchive",
+            "iterNewBackupArchive",
+            "runBackup",
+            "demote",
+            "promote",
+            "handoff",
+            "freeze",
+            "resume",
+            "reload",
+            "getReloadableSystems",
+            "dyncall",
+            "dyniter",
+            "getDiagInfo",
+            "getGcInfo",
+            "runGcCollect",
+            "getHiveKey",
+            "getHiveKeys",
+            "listHiveKey",
+            "popHiveKey",
+            "saveHiveTree",
+            "setHiveKey",
+            "getMirrorUrls",
+            "logs",
+            "watch",
+            "getPermDef",
+            "getPermDefs",
+        ],
+    )
+}
+
+fn seconds(args: &Args, name: &str) -> Result<Option<Duration>> {
+    let valu = args.get(name);
+    if valu.is_null() {
+        return Ok(None);
+    }
+    let secs = valu.as_f64().or_else(|| valu.as_i64().map(|secs| secs as f64));
+    let bad = || err!("BadArg", mesg = format!("The argument {name} must be a number of seconds."), name = name);
+    let secs = secs.filter(|secs| (0.0..1e9).contains(secs)).ok_or_else(bad)?;
+    Ok(Some(Duration::from_secs_f64(secs)))
+}
+
+fn offset(args: &Args, name: &str) -> Result<u64> {
+    u64::try_from(args.int(name)?).map_err(|_| err!("BadArg", mesg = "An offset is never negative.", name = name))
+}
+
+fn state(t: Table) -> Table {
+    let t = t
+        .blocking("getCellIden", "", |api, _, _| Ok(api.cell().iden().to_owned()))
+        .blocking("getCellType", "", |api, _, _| Ok(api.cell().celltype()))
+        .blocking("getCellRunId", "", |api, _, _| Ok(api.cell().run_id().to_owned()))
+        .blocking("getCellUser", "", |api, _, _| Ok(api.user().pack(false)))
+        .blocking("setCellUser", "iden", |api, _, args| api.set_user(args.str("iden")?))
+        .blocking("getCellInfo", "", |api, _, _| api.cell().cell_info())
+        .blocking("isCellActive", "", |api, _, _| Ok(api.cell().is_active()))
+        .blocking("initCellApi", "", |_, _, _| Ok(Value::Null))
+        .blocking("getHealthCheck", "", |api, _, _| {
+            api.user().confirm(&["health"], None)?;
+            Ok(api.cell().health_check().pack())
+        });
+    let t = admin(t, "getSystemInfo", "", |api, _| crate::sysinfo::system_info(api.cell()).map(Value::from));
+    let t = admin(t, "getBackupInfo", "", |_, _| {
+        let keys = ["currduration", "laststart", "lastend", "lastduration", "lastsize", "lastupload", "lastexception"];
+        Ok(keys.into_iter().map(|key| (key, Value::Null)).collect::<Map>().into())
+    });
+    let t = admin(t, "getDmonSessions", "", |api, _| {
+        Ok(Value::list(api.cell().dmon().map(|dmon| dmon.sessions()).unwrap_or_default()))
+    });
+    t.call("shutdown", "timeout=None, drain=True", async |api, _, args: Args| {
+        api.req_admin()?;
+        let timeout = seconds(&args, "timeout")?;
+        let done = api.cell().boss().shutdown(args.get("drain").is_truthy(), timeout).await;
+        if done {
+            api.cell().done().cancel();
+        }
+        Ok(done)
+    })
+}
+
+fn tasks(t: Table) -> Table {
+    let t = t
+        .blocking("ps", "", |api, _, _| {
+            let all = api.user().allowed(&["task", "get"], None);
+            let tasks = api.cell().boss().ps();
+            let mine = tasks.iter().filter(|task| all || task.user().is_some_and(|user| user == api.user()));
+            Ok(packed(mine.map(|task| task.pack())))
+        })
+        .blocking("kill", "iden", |api, _, args| {
+            let Some(task) = api.cell().boss().get(args.str("iden")?) else { return Ok(false) };
+            if task.user().is_none_or(|user| user != api.user()) {
+                api.user().confirm(&["task", "del"], None)?;
+            }
+            Ok(task.kill())
+        });
+    let t = admin(t, "getTask", "iden, peers=True, timeout=None", |api, args| {
+        Ok(api.cell().boss().get(args.str("iden")?).map_or(Value::Null, |task| task.packv2().into()))
+    });
+    admin(t, "killTask", "iden, peers=True, timeout=None", |api, args| {
+        Ok(api.cell().boss().get(args.str("iden")?).is_some_and(|task| task.kill()).into())
+    })
+}
+
+fn log(t: Table) -> Table {
+    let t = admin(t, "getNexsIndx", "", |api, _| Ok(api.cell().nexus().index().into()));
+    let t = logged(t, "rotateNexsLog", "", |api, _| api.cell().rotate_log().map(Value::from));
+    let t = logged(t, "cullNexsLog", "offs", |api, args| {
+        let offs = Value::from(offset(args, "offs")?);
+        let cell = api.cell();
+        Ok(cell.nexus().push(cell.iden(), "nexslog:cull", vec![offs], Map::new())?.1)
+    });
+    let t = admin(t, "readyToMirror", "", |api, _| {
+        api.cell().nexus().enable_log()?;
+        if !api.cell().conf().is_on("nexslog:en") {
+            api.cell().conf().modify(&Map::new().with("nexslog:en", true))?;
+        }
+        Ok(Value::Null)
+    });
+    let t = admin(t, "issue", "nexsiden, event, args, kwargs, meta=None, wait=True", |api, args| {
+        let map = |name: &str| args.get(name).as_map().cloned().unwrap_or_default();
+        let (offs, valu) = api.cell().nexus().issue(Event {
+            nexsiden: args.str("nexsiden")?.to_owned(),
+            name: args.str("event")?.to_owned(),
+            args: args.get("args").as_list().unwrap_or_default().to_vec(),
+            kwargs: map("kwargs"),
+            meta: map("meta"),
+        })?;
+        // The original answers with the offset for edits alone, and with the handler's value else.
+        let edits = args.get("event").as_str() == Some("edits");
+        Ok(if edits { Value::list([offs.into(), valu]) } else { valu })
+    });
+    t.call("waitNexsOffs", "offs, timeout=None", async |api, _, args: Args| {
+        api.req_admin()?;
+        Ok(api.cell().nexus().wait_offs(offset(&args, "offs")?, seconds(&args, "timeout")?).await)
+    })
+    .call("trimNexsLog", "consumers=None, timeout=60", async |api, _, args: Args| {
+        api.req_admin()?;
+        let timeout = seconds(&args, "timeout")?;
+        let urls = args.get("consumers").as_list().unwrap_or_default().to_vec();
+        api.cell().trim_log(&urls, timeout).await
+    })
+}
+
+fn streams(t: Table) -> Table {
+    t.genr("getNexusChanges", "offs, tellready=False, wait=True", async |api, _, args: Args| {
+        api.req_admin()?;
+        let (tell, wait) = (args.get("tellready").is_truthy(), args.get("wait").is_truthy());
+        Ok(api.cell().nexus().changes(offset(&args, "offs")?, tell, wait)?.boxed() as ValueStream)
+    })
+    .genr("behold", "", async |api, _, _: Args| {
+        api.req_admin()?;
+        let told = api.cell().nexus().beholders();
+        let stream = futures::stream::unfold(told, async |mut told| {
+            loop {
+                match told.recv().await {
+                    Ok(mesg) => return Some((Ok(mesg), told)),
+                    // A slow listener loses the oldest messages and goes on.
+                    Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => {}
+                    Err(tokio::sync::broadcast::error::RecvError::Closed) => return None,
+                }
+            }
+        });
+        Ok(stream.boxed() as ValueStream)
+    })
+    .genr("getTasks", "peers=True, timeout=None", async |api, _, _: Args| {
+        api.req_admin()?;
+        let tasks: Vec<Result<Value>> = api.cell().boss().ps().iter().map(|task| Ok(task.packv2().into())).collect();
+        Ok(futures::stream::iter(tasks).boxed() as ValueStream)
+    })
+}

@@ -1,0 +1,245 @@
+//! The network side of a service: its listeners, who peers are, and its registration with AHA.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::future::BoxFuture;
+use myelin_certs::CertDir;
+use myelin_error::{Error, Result, err};
+use myelin_telepath::{Api, Bound, Client, Dmon, DmonConf, LoginCx, Proxy, Share, Todo};
+use myelin_value::{Map, Value};
+
+use crate::api::CellApi;
+use crate::{Cell, User};
+
+/// Makes the API object of a service for a user who has logged in.
+pub type ApiMaker = Arc<dyn Fn(Arc<CellApi>, LoginCx) -> BoxFuture<'static, Result<Arc<dyn Api>>> + Send + Sync>;
+
+struct CellShare {
+    cell: Cell,
+    make: ApiMaker,
+}
+
+#[async_trait]
+impl Share for CellShare {
+    fn features(&self) -> Option<Map> {
+        Some(self.cell.features())
+    }
+
+    async fn login(&self, cx: LoginCx) -> Result<Arc<dyn Api>> {
+        let (cell, who) = (self.cell.clone(), cx.clone());
+        let user = tokio::task::spawn_blocking(move || cell.login(&who)).await.map_err(lost)??;
+        let base = Arc::new(CellApi::new(self.cell.clone(), user, cx.session.clone()));
+        (self.make)(base, cx).await
+    }
+}
+
+fn lost(error: tokio::task::JoinError) -> Error {
+    err!("SynErr", mesg = format!("A task was abandoned: {error}."))
+}
+
+impl Cell {
+    /// Who a peer is: anybody over the unix socket, else by certificate, else by password, else the anonymous user. Blocks.
+    pub fn login(&self, cx: &LoginCx) -> Result<User> {
+        let auth = self.auth();
+        if cx.link.is_unix() {
+            return auth.req_user_by_name(cx.auth.as_ref().map_or("root", |auth| &auth.user));
+        }
+        if let Some(name) = &cx.link.peer_cn {
+            return self.user_of_cert(name);
+        }
+        let Some(sent) = &cx.auth else {
+            let name = self.conf().str("auth:anon");
+            let name = name.ok_or_else(|| err!("AuthDeny", mesg = "The peer did not say who it is."))?;
+            let missing = || err!("AuthDeny", mesg = format!("There is no anonymous user {name}."), username = &name);
+            return unlocked(auth.user_by_name(&name).ok_or_else(missing)?);
+        };
+        let user = auth.req_user_by_name(&sent.user)?;
+        let good = match &sent.passwd {
+            Some(passwd) => auth.try_passwd(&user, passwd)?,
+            None => false,
+        };
+        if good {
+            return Ok(user);
+        }
+        Err(err!("AuthDeny", mesg = "Invalid password", username = user.name(), user = user.iden()))
+    }
+
+    fn user_of_cert(&self, name: &str) -> Result<User> {
+        let auth = self.auth();
+        if let Some((short, host)) = name.split_once('@')
+            && self.conf().str("aha:network").as_deref() == Some(host)
+            && let Some(user) = auth.user_by_name(short)
+        {
+            return unlocked(user);
+        }
+        let missing =
+            || err!("NoSuchUser", mesg = format!("The certificate's user {name} is not known."), username = name);
+        unlocked(auth.user_by_name(name).ok_or_else(missing)?)
+    }
+
+    /// The service's own certificates.
+    pub fn certdir(&self) -> Arc<CertDir> {
+        Arc::new(CertDir::new([self.dirn().join("certs")]))
+    }
+
+    /// The telepath server, once it serves.
+    pub fn dmon(&self) -> Option<&Dmon> {
+        self.inner().dmon.get()
+    }
+
+    /// Starts to listen on `<dirn>/sock` and on `dmon:listen`, and registers with AHA. Returns where `dmon:listen` is bound.
+    pub async fn serve(&self, make: ApiMaker) -> Result<Option<Bound>> {
+        let dmon = Dmon::new(self.certdir(), DmonConf::default());
+        dmon.share("*", Arc::new(CellShare { cell: self.clone(), make }));
+        if let (Some(name), Some(network)) = (self.aha_name(), self.conf().str("aha:network")) {
+            dmon.set_ahainfo(Some(Map::new().with("name", format!("{name}.{network}"))));
+        }
+        if self.inner().dmon.set(dmon.clone()).is_err() {
+            return Err(err!("BadState", mesg = "The service serves already."));
+        }
+        let sock = self.dirn().join("sock");
+        // The kernel allows about 100 bytes for the path of a socket.
+        match dmon.listen(&format!("unix://{}", sock.display())).await {
+            Ok(_) => {}
+            Err(error) => tracing::error!(path = %sock.display(), %error, "cannot listen on the unix socket"),
+        }
+        let bound = match self.conf().str("dmon:listen") {
+            Some(url) => Some(dmon.listen(&url).await?),
+            None => None,
+        };
+        if let Some(port) = bound.as_ref().and_then(Bound::port) {
+            self.register_with_aha(port);
+        }
+        Ok(bound)
+    }
+
+    /// Serves the methods that every service has, and no others.
+    pub async fn serve_base(&self) -> Result<Option<Bound>> {
+        self.serve(Arc::new(|base, _| Box::pin(async move { Ok(base as Arc<dyn Api>) }))).await
+    }
+
+    /// Runs until a signal or a remote shutdown asks the service to end, then ends it.
+    pub async fn run_until_done(&self) -> Result<()> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut term = signal(SignalKind::terminate())?;
+        let mut int = signal(SignalKind::interrupt())?;
+        tokio::select! {
+            _ = term.recv() => tracing::info!("asked to end by SIGTERM"),
+            _ = int.recv() => tracing::info!("asked to end by SIGINT"),
+            () = self.done().cancelled() => {}
+        }
+        self.done().cancel();
+        if let Some(dmon) = self.dmon() {
+            dmon.fini().await;
+        }
+        let cell = self.clone();
+        tokio::task::spawn_blocking(move || cell.fini()).await.map_err(lost)?
+    }
+
+    // ---- the nexus log
+
+    /// Closes the tail of the nexus log and begins a new one. Blocks.
+    pub fn rotate_log(&self) -> Result<u64> {
+        let (_, valu) = self.nexus().push(self.iden(), "nexslog:rotate", Vec::new(), Map::new())?;
+        valu.as_u64().ok_or_else(|| err!("SynErr", mesg = "The nexus log was not rotated."))
+    }
+
+    /// Rotates the log, waits until consumers are past the old part, and removes that. Returns where the log begins.
+    pub async fn trim_log(&self, consumers: &[Value], timeout: Option<Duration>) -> Result<u64> {
+        let cell = self.clone();
+        let offs = tokio::task::spawn_blocking(move || cell.rotate_log()).await.map_err(lost)??;
+        let Some(last) = offs.checked_sub(1) else { return Ok(offs) };
+        for url in consumers {
+            let url =
+                url.as_str().ok_or_else(|| err!("BadArg", mesg = "A consumer must be a URL.", name = "consumers"))?;
+            let proxy = Proxy::open(url).await?;
+            let secs = timeout.map_or(Value::Null, |timeout| Value::from(timeout.as_secs_f64()));
+            let there = proxy.call(Todo::new("waitNexsOffs").arg(last).kw("timeout", secs)).await;
+            proxy.fini().await;
+            if !there?.is_truthy() {
+                let url = myelin_telepath::url::sanitize(url);
+                let mesg = format!("The consumer {url} did not reach offset {last} in time.");
+                return Err(err!("SynErr", mesg = mesg));
+            }
+        }
+        self.nexus().push_async(self.iden(), "nexslog:cull", vec![last.into()], Map::new()).await?;
+        Ok(offs)
+    }
+
+    // ---- AHA
+
+    /// The service's AHA name without its network. A full name is accepted, as older deployments wrote it.
+    pub fn aha_name(&self) -> Option<String> {
+        let name = self.conf().str("aha:name")?;
+        let suffix = self.conf().str("aha:network").map(|network| format!(".{network}")).unwrap_or_default();
+        Some(name.strip_suffix(&suffix).filter(|_| !suffix.is_empty()).unwrap_or(&name).to_owned())
+    }
+
+    /// What AHA is told of this service.
+    pub fn aha_info(&self, port: u16) -> Result<Map> {
+        if let Some(info) = self.conf().get("aha:svcinfo").as_map() {
+            return Ok(info.clone());
+        }
+        let listen = self.conf().str("dmon:listen").unwrap_or_default();
+        let mut urlinfo = myelin_telepath::url::chop(&listen)?;
+        urlinfo.remove("host");
+        urlinfo.insert("port", i64::from(port));
+        Ok(Map::new()
+            .with("run", self.run_id())
+            .with("iden", self.iden())
+            .with("leader", self.conf().get("aha:leader"))
+            .with("urlinfo", urlinfo)
+            .with("ready", self.is_active())
+            .with("promotable", self.conf().get("aha:promotable")))
+    }
+
+    /// Being connected is the registration: the task reconnects and registers again for as long as the service lives.
+    fn register_with_aha(&self, port: u16) {
+        let registry = self.conf().get("aha:registry");
+        let (Some(name), Some(network)) = (self.aha_name(), self.conf().str("aha:network")) else { return };
+        if !registry.is_truthy() {
+            return;
+        }
+        let cell = self.clone();
+        tokio::spawn(async move {
+            let client = match Client::from_value(&registry, None) {
+                Ok(client) => client,
+                Err(error) => return tracing::error!(%error, "the option aha:registry cannot be used"),
+            };
+            while !cell.done().is_cancelled() {
+                let done = tokio::select! {
+                    () = cell.done().cancelled() => break,
+                    done = cell.stay_registered(&client, &name, &network, port) => done,
+                };
+                if let Err(error) = done {
+                    tracing::warn!(%error, "registering with AHA failed; trying again");
+                }
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            client.fini().await;
+        });
+    }
+
+    async fn stay_registered(&self, client: &Client, name: &str, network: &str, port: u16) -> Result<()> {
+        let proxy = client.proxy(None).await?;
+        let info = self.aha_info(port)?;
+        let add = |name: &str| Todo::new("addAhaSvc").arg(name).arg(info.clone()).kw("network", network);
+        proxy.call(add(name)).await?;
+        if let Some(leader) = self.conf().str("aha:leader").filter(|_| self.is_active()) {
+            proxy.call(add(&leader)).await?;
+        }
+        tracing::info!(name, network, "registered with AHA");
+        proxy.wait_fini().await;
+        Ok(())
+    }
+}
+
+fn unlocked(user: User) -> Result<User> {
+    if !user.is_locked() {
+        return Ok(user);
+    }
+    let mesg = format!("User ({}) is locked.", user.name());
+    Err(err!("AuthDeny", mesg = mesg, user = user.iden(), username = user.name()))
+}
