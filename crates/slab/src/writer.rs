@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use crossbeam_channel::{Receiver, Sender};
 use lmdb_master_sys as ffi;
 use myelin_error::{Error, Result, err};
 use myelin_value::{Value, msgpack};
@@ -247,10 +247,7 @@ impl WriteCx {
         match self.deadline {
             None => queue.recv().ok(),
             Some(deadline) if Instant::now() >= deadline => None,
-            Some(deadline) => match queue.recv_deadline(deadline) {
-                Ok(job) => Some(job),
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-            },
+            Some(deadline) => queue.recv_deadline(deadline).ok(),
         }
     }
 

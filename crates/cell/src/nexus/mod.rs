@@ -255,7 +255,7 @@ impl Nexus {
     /// Logs and applies an event; on a mirror, has its leader do it and waits for it to come back. Blocks.
     pub fn push(&self, nexsiden: &str, event: &str, args: Vec<Value>, kwargs: Map) -> Result<(NexusOffset, Value)> {
         if let Some(upstream) = self.upstream() {
-            return self.forward(&*upstream, nexsiden, event, args, kwargs);
+            return self.forward(&upstream, nexsiden, event, args, kwargs);
         }
         self.issue(Event { nexsiden: nexsiden.to_owned(), name: event.to_owned(), args, kwargs, meta: Map::new() })
     }
