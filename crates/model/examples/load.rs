@@ -14,10 +14,10 @@ fn main() -> myelin_error::Result<()> {
     }
     for _ in 0..5 {
         let start = Instant::now();
-        let defs = myelin_model::defs::builtin()?;
+        drop(myelin_model::defs::builtin()?);
         let read = start.elapsed();
-        let mut model = Model::default();
-        model.add_data_models(&defs)?;
+        let start = Instant::now();
+        let model = Model::builtin()?;
         let total = start.elapsed();
         let copy = Instant::now();
         let clone = model.clone();

@@ -204,6 +204,7 @@ pub struct Model {
     pub(crate) ctor_defs: Vec<CtorDef>,
     pub(crate) type_defs: IndexSet<Arc<str>>,
     pub(crate) warnings: Vec<String>,
+    pub(crate) trusted: bool,
     refs: RefsCache,
 }
 
@@ -532,6 +533,10 @@ impl Model {
 impl TypeResolver for Model {
     fn type_by_name(&self, name: &str) -> Option<Arc<Type>> {
         self.types.get(name).cloned()
+    }
+
+    fn trusts_declarations(&self) -> bool {
+        self.trusted
     }
 
     fn form_name(&self, name: &str) -> Option<Arc<str>> {

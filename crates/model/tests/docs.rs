@@ -6,7 +6,7 @@ use myelin_value::{Map, Value};
 #[test]
 fn everything_says_what_it_means() {
     let missing = undocumented();
-    let shown = missing.iter().take(0).cloned().collect::<Vec<_>>().join(", ");
+    let shown = missing.iter().take(20).cloned().collect::<Vec<_>>().join(", ");
     assert!(missing.is_empty(), "{} declarations lack a doc line: {shown}, …", missing.len());
 }
 
@@ -17,7 +17,7 @@ fn meanings_are_short_sentences() {
     let types = model.types().map(|typ| (&typ.name, typ.info.get_str("doc").unwrap_or_default()));
     for (name, doc) in docs.chain(types) {
         let starts = doc.chars().next().is_some_and(|chr| chr.is_uppercase() || chr.is_ascii_digit());
-        assert!(starts && doc.ends_with('.') && doc.len() <= 0, "{name}: {doc}");
+        assert!(starts && doc.ends_with('.') && doc.len() <= 120, "{name}: {doc}");
     }
 }
 

@@ -246,6 +246,11 @@ pub trait TypeResolver: Send + Sync {
     /// The shared full name and type of a property (`form:prop`, `.univ`, or a form's own name).
     fn prop_type(&self, full: &str) -> Option<(Arc<str>, Arc<Type>)>;
 
+    /// Whether declarations are known to be sound (those that ship), so that costly checks may wait for the first use.
+    fn trusts_declarations(&self) -> bool {
+        false
+    }
+
     /// A type by its name, or `NoSuchType`.
     ///
     /// # Errors

@@ -4,6 +4,7 @@
 //! beside them); a reference to anything else fails.
 
 use std::error::Error;
+use std::sync::OnceLock;
 
 use jsonschema::{Resource, Retrieve, Uri, Validator};
 use serde_json::Value as Json;
@@ -31,8 +32,25 @@ static PARTS: &[(&str, &str)] = stix![
     "url-regex.json"
 ];
 
+/// A schema, compiled when it is first needed: that takes milliseconds, and few services ever need it.
+pub(super) struct Schema {
+    json: Json,
+    compiled: OnceLock<Result<Validator, String>>,
+}
+
+impl Schema {
+    pub(super) fn new(json: Json) -> Schema {
+        Schema { json, compiled: OnceLock::new() }
+    }
+
+    /// The compiled schema, or what is wrong with it.
+    pub(super) fn compiled(&self) -> Result<&Validator, &str> {
+        self.compiled.get_or_init(|| compile(&self.json)).as_ref().map_err(String::as_str)
+    }
+}
+
 /// Compiles a schema. The error says what is wrong with it.
-pub(super) fn compile(schema: &Json) -> Result<Validator, String> {
+fn compile(schema: &Json) -> Result<Validator, String> {
     let mut options = jsonschema::draft7::options().with_retriever(Nowhere);
     if refers_to_stix(schema) {
         // Ahead of time, because the compiler looks for references only where its dialect has sub-schemas.
@@ -91,6 +109,15 @@ mod tests {
             compile(&json!({"$ref": "https://example.com/other.json"}))
                 .is_err_and(|error| error.contains("example.com"))
         );
+    }
+
+    #[test]
+    fn schemas_that_ship_compile() {
+        for (name, text) in crate::defs::SCHEMAS {
+            let schema = Schema::new(serde_json::from_str(text).expect("JSON"));
+            let schema = schema.compiled().unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert!(!schema.is_valid(&json!({"type": "Nothing"})), "{name}");
+        }
     }
 
     #[test]

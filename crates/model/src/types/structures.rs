@@ -8,6 +8,7 @@ use myelin_error::{Error, Result, err};
 use myelin_value::{Map, Value, json};
 
 use super::ctors::Decl;
+use super::schema::Schema;
 use super::{Decimal, Field, Name, Norm, NormAdd, NormCx, NormInfo, Type, TypeImpl, TypeResolver, py};
 use crate::StorType;
 
@@ -530,23 +531,20 @@ impl TypeImpl for TimeEdge {
 
 /// `data`: anything JSON can say, perhaps under a schema.
 pub struct Data {
-    schema: Option<jsonschema::Validator>,
+    schema: Option<Schema>,
 }
 
 impl Data {
     pub(super) fn new(decl: Decl<'_>) -> Result<Data> {
-        // A schema that names no draft is given one, and clients see that in the type's options.
-        let nameless = decl.opt("schema").and_then(Value::as_map).filter(|schema| !schema.contains("$schema"));
-        if let Some(schema) = nameless {
-            let named = schema.clone().with("$schema", "http://json-schema.org/draft-07/schema#");
-            decl.opts.insert("schema", named);
+        let Some(schema) = decl.opt("schema") else {
+            return Ok(Data { schema: None });
+        };
+        let bad = |mesg: &str| err!("BadTypeDef", mesg = format!("The schema is none: {mesg}"), name = decl.name);
+        let schema = Schema::new(json::to_json(schema).map_err(|error| bad(error.0))?);
+        if !decl.resolver.trusts_declarations() {
+            schema.compiled().map_err(bad)?;
         }
-        let schema = decl.opt("schema").map(|schema| {
-            let bad = |mesg: String| err!("BadTypeDef", mesg = format!("The schema is none: {mesg}"), name = decl.name);
-            let json = json::to_json(schema).map_err(|error| bad(error.0.to_owned()))?;
-            super::schema::compile(&json).map_err(bad)
-        });
-        Ok(Data { schema: schema.transpose()? })
+        Ok(Data { schema: Some(schema) })
     }
 }
 
@@ -571,6 +569,7 @@ impl TypeImpl for Data {
         }
         if let Some(schema) = &self.schema {
             let json = json::to_json(valu).map_err(|error| bad(format!("The data holds {}.", error.0)))?;
+            let schema = schema.compiled().map_err(|error| bad(format!("The schema is none: {error}")))?;
             schema.validate(&json).map_err(|error| bad(format!("The data does not follow the schema: {error}")))?;
         }
         Ok(Norm::new(valu.clone()))
