@@ -1,0 +1,356 @@
+//! `$lib` itself: printing, making collections, raising errors, importing modules.
+
+use std::any::Any;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use myelin_error::{Error, err};
+use myelin_value::{Map, Value};
+
+use crate::ctl::Flow;
+use crate::item::{Arg, Args, Dflt, FuncDef, Item, StormObj};
+use crate::registry::{LibDef, Registry};
+use crate::rt::{Rt, VarMap, var_map};
+
+static LIB: LibDef = LibDef {
+    path: "",
+    funcs: &[
+        FuncDef::ro("print", &[Arg::req("mesg"), Arg::kwargs("kwargs")], |rt, _, args| {
+            rt.printf(format_args(rt, &args)?)?;
+            Ok(Item::NULL)
+        }),
+        FuncDef::ro("warn", &[Arg::req("mesg"), Arg::kwargs("kwargs")], |rt, _, args| {
+            rt.warn(format_args(rt, &args)?)?;
+            Ok(Item::NULL)
+        }),
+        FuncDef::ro("pprint", &[Arg::req("item"), Arg::opt("prefix", Dflt::Str("")), Arg::opt("clamp", Dflt::Null)], pprint),
+        FuncDef::ro("fire", &[Arg::req("name"), Arg::kwargs("info")], |rt, _, args| {
+            let mut info = Map::new();
+            for (name, valu) in args.kwargs() {
+                info.insert(name, valu.toprim(rt)?);
+            }
+            crate::edit::json_safe(&Value::from(info.clone()))?;
+            rt.fire("storm:fire", Map::new().with("type", args.prim(rt, 0)?).with("data", info))?;
+            Ok(Item::NULL)
+        }),
+        FuncDef::ro("list", &[Arg::star("vals")], |_, _, args| Ok(Item::list(args.rest().iter().cloned()))),
+        FuncDef::ro("set", &[Arg::star("vals")], set),
+        FuncDef::ro("text", &[Arg::star("args")], |rt, _, args| {
+            let parts: Flow<Vec<String>> = args.rest().iter().map(|item| item.tostr(rt).map(|text| text.to_string())).collect();
+            Ok(Item::from(parts?.concat()))
+        }),
+        FuncDef::ro("len", &[Arg::req("item")], len),
+        FuncDef::ro("min", &[Arg::star("args")], |rt, _, args| pick(rt, &args, false)),
+        FuncDef::ro("max", &[Arg::star("args")], |rt, _, args| pick(rt, &args, true)),
+        FuncDef::ro("range", &[Arg::req("stop"), Arg::opt("start", Dflt::Null), Arg::opt("step", Dflt::Null)], range),
+        FuncDef::ro("sorted", &[Arg::req("valu"), Arg::opt("reverse", Dflt::Bool(false))], sorted),
+        FuncDef::ro("cast", &[Arg::req("name"), Arg::req("valu")], |rt, _, args| {
+            let (name, valu) = (args.str(rt, 0)?, args.item(1).tostor(rt, false)?);
+            let model = rt.model();
+            let typ = model.typ(&name).ok_or_else(|| no_type(&name))?;
+            Ok(Item::deep(&typ.norm(&rt.norm_cx(), &valu)?.value))
+        }),
+        FuncDef::ro("trycast", &[Arg::req("name"), Arg::req("valu")], |rt, _, args| {
+            let (name, valu) = (args.str(rt, 0)?, args.item(1).tostor(rt, false)?);
+            let model = rt.model();
+            let typ = model.typ(&name).ok_or_else(|| no_type(&name))?;
+            match typ.norm(&rt.norm_cx(), &valu) {
+                Ok(norm) => Ok(Item::list([Item::from(true), Item::deep(&norm.value)])),
+                Err(error) => {
+                    let valu = Item::dict([
+                        ("err", Item::from(error.name())),
+                        ("errmsg", Item::from(error.message())),
+                        ("errinfo", Item::deep(&Value::from(error.info().clone()))),
+                    ]);
+                    Ok(Item::list([Item::from(false), valu]))
+                }
+            }
+        }),
+        FuncDef::ro("repr", &[Arg::req("name"), Arg::req("valu")], |rt, _, args| {
+            let (name, valu) = (args.str(rt, 0)?, args.prim(rt, 1)?);
+            let model = rt.model();
+            let typ = model.typ(&name).ok_or_else(|| no_type(&name))?;
+            Ok(Item::from(typ.repr(&rt.norm_cx(), &valu)?))
+        }),
+        FuncDef::ro("copy", &[Arg::req("item")], |rt, _, args| copy(rt, args.item(0))),
+        FuncDef::ro("guid", &[Arg::star("args"), Arg::opt("valu", Dflt::Undef)], guid),
+        FuncDef::ro("exit", &[Arg::opt("mesg", Dflt::Null), Arg::kwargs("kwargs")], |rt, _, args| {
+            if !args.is_null(0) {
+                rt.warn(format_args(rt, &args)?)?;
+            }
+            Err(crate::Ctl::exit())
+        }),
+        FuncDef::ro("raise", &[Arg::req("name"), Arg::req("mesg"), Arg::kwargs("info")], raise),
+        FuncDef::ro(
+            "import",
+            &[Arg::req("name"), Arg::opt("debug", Dflt::Bool(false)), Arg::opt("reqvers", Dflt::Null)],
+            import,
+        ),
+    ],
+    consts: &[
+        ("null", |_, _| Ok(Item::NULL)),
+        ("true", |_, _| Ok(Item::from(true))),
+        ("false", |_, _| Ok(Item::from(false))),
+        ("undef", |_, _| Ok(Item::Undef)),
+        ("debug", |rt, _| Ok(Item::from(rt.debug()))),
+    ],
+};
+
+/// Puts the library into the registry.
+pub fn register(registry: &mut Registry) {
+    registry.add_lib(&LIB);
+}
+
+fn no_type(name: &str) -> Error {
+    err!("NoSuchType", mesg = format!("No type or prop found for {name}."), name = name)
+}
+
+/// `{name}` in a text replaced by arguments of that name.
+fn format_args(rt: &Rt, args: &Args) -> Flow<String> {
+    let mut text = match args.item(0) {
+        item @ Item::Val(Value::Str(_)) => item.tostr(rt)?.to_string(),
+        other => other.torepr(rt, true)?,
+    };
+    for (name, valu) in args.kwargs() {
+        let with = valu.torepr(rt, true)?;
+        text = text.replace(&format!("{{{name}}}"), &with);
+    }
+    Ok(text)
+}
+
+fn set(rt: &Rt, _lib: &Item, args: Args) -> Flow<Item> {
+    let items = match args.rest() {
+        [one @ (Item::List(_) | Item::Set(_) | Item::Genr(_) | Item::Val(Value::List(_)))] => one.tovec(rt)?,
+        items => items.to_vec(),
+    };
+    for item in &items {
+        if item.is_mutable() {
+            let mesg = format!("{} is mutable and cannot be used in a set.", item.torepr(rt, false)?);
+            return Err(err!("StormRuntimeError", mesg = mesg).into());
+        }
+    }
+    Ok(Item::set(items))
+}
+
+fn len(rt: &Rt, _lib: &Item, args: Args) -> Flow<Item> {
+    let item = args.item(0);
+    let size = match item {
+        Item::Val(Value::Str(text)) => Some(text.chars().count()),
+        Item::Val(Value::Bytes(byts)) => Some(byts.len()),
+        Item::Val(Value::Map(map)) => Some(map.len()),
+        Item::List(_) | Item::Val(Value::List(_)) => item.members().map(|items| items.len()),
+        Item::Dict(dict) | Item::Set(dict) => Some(dict.lock().len()),
+        Item::Genr(genr) => {
+            let mut size = 0;
+            while genr.next_item()?.is_some() {
+                size += 1;
+            }
+            Some(size)
+        }
+        Item::Obj(obj) => obj.size(rt)?,
+        _ => None,
+    };
+    match size {
+        Some(size) => Ok(Item::from(size)),
+        None => {
+            let name = item.type_name();
+            crate::fail!("StormRuntimeError", mesg = format!("Object {name} does not have a length."), name = name)
+        }
+    }
+}
+
+fn pick(rt: &Rt, args: &Args, larger: bool) -> Flow<Item> {
+    let mut all = Vec::new();
+    for item in args.rest() {
+        match item.members() {
+            Some(items) => all.extend(items),
+            None => all.push(item.clone()),
+        }
+    }
+    let mut best: Option<(Item, Item)> = None;
+    for item in all {
+        let number = item.tonumber(rt)?;
+        let better = match &best {
+            None => true,
+            Some((_, have)) => {
+                let op = if larger { myelin_storm_syntax::BinaryOp::Gt } else { myelin_storm_syntax::BinaryOp::Lt };
+                crate::expr::binary(rt, op, &number, have)?.tobool(rt)?
+            }
+        };
+        if better {
+            best = Some((number.clone(), number));
+        }
+    }
+    match best {
+        Some((item, _)) => Ok(item),
+        None => crate::fail!("StormRuntimeError", mesg = "At least one argument is needed."),
+    }
+}
+
+fn range(rt: &Rt, _lib: &Item, args: Args) -> Flow<Item> {
+    let stop = args.int(rt, 0)?;
+    let start = args.opt_int(rt, 1)?.unwrap_or(0);
+    let step = args.opt_int(rt, 2)?.unwrap_or(1);
+    if step == 0 {
+        crate::fail!("StormRuntimeError", mesg = "The step of a range is not zero.");
+    }
+    let mut at = start;
+    Ok(Item::Genr(crate::item::Genr::from_fn(move || {
+        if (step > 0 && at >= stop) || (step < 0 && at <= stop) {
+            return Ok(None);
+        }
+        let item = Item::from(at);
+        at = at.saturating_add(step);
+        Ok(Some(item))
+    })))
+}
+
+fn sorted(rt: &Rt, _lib: &Item, args: Args) -> Flow<Item> {
+    let items = args.item(0).tovec(rt)?;
+    let list = Item::list(items);
+    list.deref(rt, &Item::from("sort"))?.call(rt, vec![args.item(1).clone()], Vec::new())?;
+    list.toiter(rt).map(Item::Genr)
+}
+
+fn copy(rt: &Rt, item: &Item) -> Flow<Item> {
+    match item {
+        Item::Val(_) | Item::List(_) | Item::Dict(_) => Ok(Item::deep(&item.toprim(rt)?)),
+        Item::Set(set) => Ok(Item::set(set.lock().values().cloned())),
+        Item::Num(_) => Ok(item.clone()),
+        other => {
+            let name = other.type_name();
+            crate::fail!("BadArg", mesg = format!("Type ({name}) does not support being copied!"))
+        }
+    }
+}
+
+fn guid(rt: &Rt, _lib: &Item, args: Args) -> Flow<Item> {
+    let seed = match (args.rest(), args.item(1)) {
+        ([], Item::Undef) => return Ok(Item::from(rt.norm_cx().env.rand_guid())),
+        (rest, Item::Undef) => Item::list(rest.iter().cloned()).toprim(rt)?,
+        ([], valu) => valu.toprim(rt)?,
+        _ => crate::fail!("BadArg", mesg = "Valu cannot be specified if positional arguments are provided"),
+    };
+    Ok(Item::from(myelin_value::guid_of(&seed)))
+}
+
+fn raise(rt: &Rt, _lib: &Item, args: Args) -> Flow<Item> {
+    let (name, mesg) = (args.str(rt, 0)?, args.str(rt, 1)?);
+    // The names that a query raises are its own: any is possible.
+    let mut error = if myelin_error::is_known(&name) {
+        Error::new(name.to_string())
+    } else {
+        err!("StormRaise", errname = &name)
+    };
+    for (key, valu) in args.kwargs() {
+        error = error.with(key, valu.toprim(rt)?);
+    }
+    Err(error.with("mesg", mesg).into())
+}
+
+fn pprint(rt: &Rt, _lib: &Item, args: Args) -> Flow<Item> {
+    let prefix = args.str(rt, 1)?;
+    let clamp = args.opt_int(rt, 2)?;
+    if clamp.is_some_and(|clamp| clamp < 3) {
+        crate::fail!("BadArg", mesg = "Invalid clamp length.", clamp = clamp);
+    }
+    let valu = args.prim(rt, 0);
+    let text = match valu {
+        Ok(valu) => myelin_model::types::py::repr_text(&valu),
+        Err(_) => args.item(0).torepr(rt, false)?,
+    };
+    for line in text.lines() {
+        let mut full = format!("{prefix}{line}");
+        if let Some(clamp) = clamp.and_then(|clamp| usize::try_from(clamp).ok())
+            && full.chars().count() > clamp
+        {
+            full = full.chars().take(clamp - 3).collect::<String>() + "...";
+        }
+        rt.printf(full)?;
+    }
+    Ok(Item::NULL)
+}
+
+/// A module of a package, as `$lib.import()` gives it.
+struct Module {
+    name: Arc<str>,
+    vars: VarMap,
+}
+
+impl StormObj for Module {
+    fn type_name(&self) -> &'static str {
+        "lib"
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn deref(&self, rt: &Rt, name: &Item) -> Flow<Option<Item>> {
+        let name = name.tostr(rt)?;
+        if name.starts_with("__") {
+            let mesg = format!("Cannot dereference private value [{name}]");
+            return Err(err!("StormRuntimeError", mesg = mesg, name = name).into());
+        }
+        match self.vars.get(&name) {
+            Some(item) => Ok(Some(item.clone())),
+            None => Err(err!("NoSuchName", mesg = format!("Cannot find name [{name}]"), name = name).into()),
+        }
+    }
+
+    fn repr(&self, _rt: &Rt) -> Flow<String> {
+        Ok(format!("Imported Module {}", self.name))
+    }
+
+    fn is_mutable(&self) -> bool {
+        false
+    }
+}
+
+fn import(rt: &Rt, _lib: &Item, args: Args) -> Flow<Item> {
+    let name = args.str(rt, 0)?;
+    let debug = args.bool(rt, 1)?;
+    let reqvers = args.opt_str(rt, 2)?;
+    let Some(def) = rt.host().module(&name, reqvers.as_deref()) else {
+        let mesg = format!("No storm module named {name} matching version requirement {}", reqvers.as_deref().unwrap_or("any"));
+        return Err(err!("NoSuchName", mesg = mesg, name = name, reqvers = reqvers.as_deref()).into());
+    };
+    let asroot = def.get("asroot").is_some_and(Value::is_truthy);
+    if asroot {
+        let mut perm = vec!["storm", "asroot", "mod"];
+        perm.extend(name.split('.'));
+        if !rt.allowed(&perm, None) {
+            let mesg = format!("Module ({name}) elevates privileges.  You need perm: storm.asroot.mod.{name}");
+            let user = rt.user();
+            return Err(err!("AuthDeny", mesg = mesg, user = user.iden(), username = user.name()).into());
+        }
+    }
+    if let Some(perms) = def.get("asroot:perms").and_then(Value::as_list) {
+        let allowed = perms.iter().any(|perm| {
+            let parts: Vec<&str> = perm.as_list().unwrap_or_default().iter().filter_map(Value::as_str).collect();
+            rt.allowed(&parts, None)
+        });
+        if !perms.is_empty() && !allowed {
+            let user = rt.user();
+            let mesg = format!("Module ({name}) requires a permission that is not given.");
+            return Err(err!("AuthDeny", mesg = mesg, user = user.iden(), username = user.name()).into());
+        }
+    }
+    let query = rt.parse(def.get_str("storm").unwrap_or_default())?;
+    let conf = def.get("modconf").cloned().unwrap_or_else(|| Value::from(Map::new()));
+    let sub = rt.beside(&query, var_map([("modconf", Item::deep(&conf))]))?;
+    sub.set_asroot(rt.asroot() || asroot || def.get("asroot:perms").is_some_and(Value::is_truthy));
+    sub.set_debug(rt.debug() || debug);
+    let mut genr = sub.execute()?;
+    while genr.next()?.is_some() {
+        rt.tick()?;
+    }
+    let vars = sub.vars();
+    for (key, valu) in vars.iter() {
+        if let Item::Func(func) = valu {
+            func.from_module.store(true, Ordering::Relaxed);
+            *func.path.lock() = Arc::from(format!("$lib.{name}.{key}"));
+        }
+    }
+    Ok(Item::obj(Module { name, vars }))
+}
