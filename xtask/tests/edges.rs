@@ -17,7 +17,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("model", &["value", "error"]),
     ("graph", &["value", "error", "slab", "cell", "model"]),
     ("storm-syntax", &[]),
-    ("storm", &["value", "error", "cell", "model", "graph", "storm-syntax"]),
+    ("storm", &["value", "error", "slab", "cell", "model", "graph", "storm-syntax"]),
     (
         "cortex",
         &[

@@ -6,8 +6,8 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use myelin_error::{Error, Result, err};
 use crate::store::View;
+use myelin_error::{Error, Result, err};
 use myelin_model::{Model, NormCx};
 use myelin_value::{Map, Value};
 
@@ -164,13 +164,7 @@ pub trait Host: Send + Sync + Any {
     }
 
     /// The computed nodes of a form or property: `(ndef, props)` each.
-    fn runt_lift(
-        &self,
-        _view: &View,
-        full: &str,
-        _valu: Option<&Value>,
-        _cmpr: Option<&str>,
-    ) -> Result<Vec<RuntNode>> {
+    fn runt_lift(&self, _view: &View, full: &str, _valu: Option<&Value>, _cmpr: Option<&str>) -> Result<Vec<RuntNode>> {
         Err(Error::not_supported(format!("Lifting computed nodes by {full}")))
     }
 

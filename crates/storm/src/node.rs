@@ -146,9 +146,7 @@ impl Node {
     /// The tags that have no tags below them, longest first.
     pub fn leaf_tags(&self) -> Vec<(Arc<str>, Value)> {
         let mut tags = self.tags();
-        tags.sort_by(|(left, _), (right, _)| {
-            (right.chars().count(), right).cmp(&(left.chars().count(), left))
-        });
+        tags.sort_by(|(left, _), (right, _)| (right.chars().count(), right).cmp(&(left.chars().count(), left)));
         let mut retn: Vec<(Arc<str>, Value)> = Vec::new();
         for (tag, valu) in tags {
             let look = format!("{tag}.");

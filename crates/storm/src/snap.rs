@@ -313,7 +313,9 @@ impl Snap {
             }
             return Ok(retn);
         }
-        if prop.is_form && let [StorCmpr { op: "=", value, .. }] = cmprs.as_slice() {
+        if prop.is_form
+            && let [StorCmpr { op: "=", value, .. }] = cmprs.as_slice()
+        {
             // One node at most: no index has to be walked.
             return Ok(Box::new(self.node_by_ndef(&prop.name, value)?.into_iter().map(Ok)));
         }
@@ -331,14 +333,7 @@ impl Snap {
     ///
     /// # Errors
     /// `NoSuchProp`, `BadTypeValu` when it is no array.
-    pub fn by_array(
-        self: &Arc<Snap>,
-        full: &str,
-        cmpr: &str,
-        valu: &Value,
-        reverse: bool,
-        norm: bool,
-    ) -> Flow<Nodes> {
+    pub fn by_array(self: &Arc<Snap>, full: &str, cmpr: &str, valu: &Value, reverse: bool, norm: bool) -> Flow<Nodes> {
         let prop = self.model().prop(full).cloned().ok_or_else(|| no_prop(full))?;
         let Some(item) = prop.typ.array_type() else {
             let mesg = format!("Array syntax is invalid on non array type: {}.", prop.typ.name);

@@ -79,11 +79,8 @@ fn uniq(cx: Arc<CmdCx>, mut input: NodeGenr) -> Flow<NodeGenr> {
     let by_valu = !cx.argv().is_empty();
     Ok(from_fn(move || {
         while let Some((node, path)) = input.next()? {
-            let fresh = if by_valu {
-                vals.insert(cx.opts().get("value").toprim(cx.rt())?)
-            } else {
-                nodes.insert(node.buid())
-            };
+            let fresh =
+                if by_valu { vals.insert(cx.opts().get("value").toprim(cx.rt())?) } else { nodes.insert(node.buid()) };
             if fresh {
                 return Ok(Some((node, path)));
             }
@@ -92,17 +89,15 @@ fn uniq(cx: Arc<CmdCx>, mut input: NodeGenr) -> Flow<NodeGenr> {
     }))
 }
 
-static SPIN: CmdDef = CmdDef {
-    name: "spin",
-    descr: "Take all nodes out of the pipe.",
-    args: &[],
-    readonly: true,
-    run: spin,
-};
+static SPIN: CmdDef =
+    CmdDef { name: "spin", descr: "Take all nodes out of the pipe.", args: &[], readonly: true, run: spin };
 
 fn spin(_cx: Arc<CmdCx>, mut input: NodeGenr) -> Flow<NodeGenr> {
-    Ok(crate::ops::chain(from_fn(move || {
-        while input.next()?.is_some() {}
-        Ok(None)
-    }), || Ok(empty())))
+    Ok(crate::ops::chain(
+        from_fn(move || {
+            while input.next()?.is_some() {}
+            Ok(None)
+        }),
+        || Ok(empty()),
+    ))
 }

@@ -292,7 +292,8 @@ impl Parser {
         let descr = text("descr").unwrap_or_else(|| "no documentation provided".to_owned());
         let mut parser = Parser::new(text("name").unwrap_or_default(), descr, def.clone());
         for item in def.get("cmdargs").and_then(Value::as_list).unwrap_or_default() {
-            let (Some(name), Some(opts)) = (item.at(0).and_then(Value::as_str), item.at(1).and_then(Value::as_map)) else {
+            let (Some(name), Some(opts)) = (item.at(0).and_then(Value::as_str), item.at(1).and_then(Value::as_map))
+            else {
                 continue;
             };
             let names = vec![name.to_owned()];
@@ -394,7 +395,8 @@ impl Parser {
         }
         if opts.0.shift_remove("help").is_some() {
             let extra = !opts.0.is_empty() || !posargs.is_empty();
-            let words: Flow<Vec<String>> = argv.iter().map(|item| item.tostr(rt).map(|text| text.to_string())).collect();
+            let words: Flow<Vec<String>> =
+                argv.iter().map(|item| item.tostr(rt).map(|text| text.to_string())).collect();
             return Ok(Err(extra.then(|| {
                 let words = words.unwrap_or_default().join(" ");
                 format!("Extra arguments and flags are not supported with the help flag: {} {words}", self.prog)
@@ -427,9 +429,8 @@ impl Parser {
         let mut item = item;
         if let Some(typ) = &arg.typ {
             let prim = item.tostor(rt, false);
-            let norm = prim.ok().and_then(|prim| {
-                rt.model().typ(typ).and_then(|found| found.norm(&rt.norm_cx(), &prim).ok())
-            });
+            let norm =
+                prim.ok().and_then(|prim| rt.model().typ(typ).and_then(|found| found.norm(&rt.norm_cx(), &prim).ok()));
             match norm {
                 Some(norm) => item = Item::Val(norm.value),
                 None => {
@@ -528,7 +529,8 @@ impl Parser {
         lines.extend([String::new(), "Options:".to_owned(), String::new()]);
         for arg in self.args.iter().filter(|arg| arg.names[0].starts_with('-')) {
             let flag = matches!(arg.act, Act::True | Act::False);
-            let base = if flag { format!("  {}", arg.names[0]) } else { format!("  {} {}", arg.names[0], dest_text(arg)) };
+            let base =
+                if flag { format!("  {}", arg.names[0]) } else { format!("  {} {}", arg.names[0], dest_text(arg)) };
             let mut help = arg.help.clone().unwrap_or_else(|| "No help available.".to_owned());
             match (&arg.default, arg.choices.is_empty()) {
                 (Some(default), true) if !flag => help.push_str(&format!(" (default: {})", py::str_text(default))),

@@ -41,8 +41,7 @@ impl StormObj for PureOpts {
 
     fn iter(&self, _rt: &Rt) -> Flow<Genr> {
         let opts = self.0.opts();
-        let items: Vec<Item> =
-            opts.0.iter().map(|(name, valu)| Item::list([Item::from(name), valu.clone()])).collect();
+        let items: Vec<Item> = opts.0.iter().map(|(name, valu)| Item::list([Item::from(name), valu.clone()])).collect();
         Ok(Genr::of(items))
     }
 

@@ -60,8 +60,7 @@ fn tag_dels(rt: &Rt, node: &Node, tag: &str) -> Flow<Vec<EditOp>> {
         let mesg = "Cannot delete tags from runt nodes.";
         return Err(err!("IsRuntForm", mesg = mesg, form = node.form_name(), tag = tag).into());
     }
-    let parts: Vec<String> =
-        tag.trim_start_matches('#').split('.').map(|part| part.trim().to_lowercase()).collect();
+    let parts: Vec<String> = tag.trim_start_matches('#').split('.').map(|part| part.trim().to_lowercase()).collect();
     let name: Arc<str> = Arc::from(parts.join("."));
     let below = format!("{name}.");
     let tags: Vec<Arc<str>> = node.tags().into_iter().map(|(tag, _)| tag).collect();

@@ -53,12 +53,7 @@ pub fn norm_dict(snap: &Arc<Snap>, form: &Arc<Form>, vals: &Map, props: Option<&
     Ok(retn)
 }
 
-fn norm_props(
-    snap: &Arc<Snap>,
-    form: &Arc<Form>,
-    props: &Map,
-    trycast: bool,
-) -> Flow<IndexMap<Arc<str>, PropNorm>> {
+fn norm_props(snap: &Arc<Snap>, form: &Arc<Form>, props: &Map, trycast: bool) -> Flow<IndexMap<Arc<str>, PropNorm>> {
     let (model, mut retn) = (snap.model(), IndexMap::new());
     for (name, valu) in props.iter() {
         let name = py::str_text(name);

@@ -202,13 +202,7 @@ impl<'r> Editor<'r> {
     }
 
     /// Adds a node that follows from another, unless it is there.
-    fn add_quiet(
-        &mut self,
-        form: &str,
-        valu: Value,
-        info: Option<NormInfo>,
-        todo: &mut VecDeque<Todo>,
-    ) -> Flow<()> {
+    fn add_quiet(&mut self, form: &str, valu: Value, info: Option<NormInfo>, todo: &mut VecDeque<Todo>) -> Flow<()> {
         let model = self.rt.model();
         let Some(form) = model.form(form) else {
             return Err(err!("NoSuchForm", mesg = format!("No form named {form}."), name = form).into());
@@ -217,8 +211,7 @@ impl<'r> Editor<'r> {
         let (valu, info) = match info {
             Some(info) => (valu, info),
             None => {
-                let norm =
-                    form.typ.norm(&self.rt.norm_cx(), &valu).map_err(|error| error.with("form", &form.name))?;
+                let norm = form.typ.norm(&self.rt.norm_cx(), &valu).map_err(|error| error.with("form", &form.name))?;
                 (norm.value, norm.info)
             }
         };
@@ -271,7 +264,8 @@ impl<'r> Editor<'r> {
             err!("IsDeprLocked", mesg = mesg, prop = &prop.full).into()
         };
         let model = self.rt.model();
-        let array_locked = prop.typ.array_type().and_then(|item| model.form(&item.name)).is_some_and(|form| form.locked);
+        let array_locked =
+            prop.typ.array_type().and_then(|item| model.form(&item.name)).is_some_and(|form| form.locked);
         if prop.locked || array_locked {
             return Err(locked(prop));
         }

@@ -300,9 +300,11 @@ impl Item {
         match self {
             Item::List(list) => list.lock().clone(),
             Item::Set(set) => set.lock().values().cloned().collect(),
-            Item::Dict(dict) => {
-                dict.lock().iter().map(|(key, valu)| Item::tuple(vec![Item::Val(key.0.clone()), valu.clone()])).collect()
-            }
+            Item::Dict(dict) => dict
+                .lock()
+                .iter()
+                .map(|(key, valu)| Item::tuple(vec![Item::Val(key.0.clone()), valu.clone()]))
+                .collect(),
             _ => Vec::new(),
         }
     }
@@ -356,9 +358,7 @@ impl Item {
     pub fn tokey(&self, rt: &Rt) -> Flow<Key> {
         if self.is_mutable() {
             let name = self.torepr(rt, false)?;
-            return Err(
-                err!("BadArg", mesg = "Mutable values are not allowed as dictionary keys", name = name).into()
-            );
+            return Err(err!("BadArg", mesg = "Mutable values are not allowed as dictionary keys", name = name).into());
         }
         Ok(Key::new(self.toprim(rt)?))
     }

@@ -7,8 +7,8 @@ use myelin_value::Value;
 
 use super::Item;
 use crate::ctl::Flow;
-use myelin_storm_syntax as ast;
 use crate::rt::Rt;
+use myelin_storm_syntax as ast;
 
 /// What a function or method runs: the runtime of the caller, the object (the library for functions), the arguments.
 pub type Handler = fn(&Rt, &Item, Args) -> Flow<Item>;

@@ -245,9 +245,9 @@ impl Item {
             (Item::Dict(_) | Item::Val(Value::Map(_)), Item::Dict(_) | Item::Val(Value::Map(_))) => {
                 let (left, right) = (self.entries().unwrap_or_default(), other.entries().unwrap_or_default());
                 left.len() == right.len()
-                    && left.iter().all(|(key, valu)| {
-                        right.iter().any(|(have, othr)| have.py_eq(key) && valu.py_eq(othr))
-                    })
+                    && left
+                        .iter()
+                        .all(|(key, valu)| right.iter().any(|(have, othr)| have.py_eq(key) && valu.py_eq(othr)))
             }
             (Item::Query(left), Item::Query(right)) => left.text == right.text,
             (Item::Query(left), Item::Val(Value::Str(right))) | (Item::Val(Value::Str(right)), Item::Query(left)) => {
@@ -339,8 +339,20 @@ impl Default for Item {
     }
 }
 
-impl<T: Into<Value>> From<T> for Item {
-    fn from(valu: T) -> Item {
+macro_rules! from_value {
+    ($($kind:ty),*) => {$(
+        impl From<$kind> for Item {
+            fn from(valu: $kind) -> Item {
+                Item::Val(valu.into())
+            }
+        }
+    )*};
+}
+from_value!(Value, bool, i8, i16, i32, i64, u8, u16, u32, u64, i128, u128, usize, isize, f64);
+from_value!(&str, String, &String, Arc<str>, &Arc<str>, &[u8], Map, myelin_value::BigInt);
+
+impl<T: Into<Value>> From<Option<T>> for Item {
+    fn from(valu: Option<T>) -> Item {
         Item::Val(valu.into())
     }
 }

@@ -23,7 +23,11 @@ static LIB: LibDef = LibDef {
             rt.warn(format_args(rt, &args)?)?;
             Ok(Item::NULL)
         }),
-        FuncDef::ro("pprint", &[Arg::req("item"), Arg::opt("prefix", Dflt::Str("")), Arg::opt("clamp", Dflt::Null)], pprint),
+        FuncDef::ro(
+            "pprint",
+            &[Arg::req("item"), Arg::opt("prefix", Dflt::Str("")), Arg::opt("clamp", Dflt::Null)],
+            pprint,
+        ),
         FuncDef::ro("fire", &[Arg::req("name"), Arg::kwargs("info")], |rt, _, args| {
             let mut info = Map::new();
             for (name, valu) in args.kwargs() {
@@ -36,7 +40,8 @@ static LIB: LibDef = LibDef {
         FuncDef::ro("list", &[Arg::star("vals")], |_, _, args| Ok(Item::list(args.rest().iter().cloned()))),
         FuncDef::ro("set", &[Arg::star("vals")], set),
         FuncDef::ro("text", &[Arg::star("args")], |rt, _, args| {
-            let parts: Flow<Vec<String>> = args.rest().iter().map(|item| item.tostr(rt).map(|text| text.to_string())).collect();
+            let parts: Flow<Vec<String>> =
+                args.rest().iter().map(|item| item.tostr(rt).map(|text| text.to_string())).collect();
             Ok(Item::from(parts?.concat()))
         }),
         FuncDef::ro("len", &[Arg::req("item")], len),
@@ -237,11 +242,8 @@ fn guid(rt: &Rt, _lib: &Item, args: Args) -> Flow<Item> {
 fn raise(rt: &Rt, _lib: &Item, args: Args) -> Flow<Item> {
     let (name, mesg) = (args.str(rt, 0)?, args.str(rt, 1)?);
     // The names that a query raises are its own: any is possible.
-    let mut error = if myelin_error::is_known(&name) {
-        Error::new(name.to_string())
-    } else {
-        err!("StormRaise", errname = &name)
-    };
+    let mut error =
+        if myelin_error::is_known(&name) { Error::new(name.to_string()) } else { err!("StormRaise", errname = &name) };
     for (key, valu) in args.kwargs() {
         error = error.with(key, valu.toprim(rt)?);
     }
@@ -312,7 +314,10 @@ fn import(rt: &Rt, _lib: &Item, args: Args) -> Flow<Item> {
     let debug = args.bool(rt, 1)?;
     let reqvers = args.opt_str(rt, 2)?;
     let Some(def) = rt.host().module(&name, reqvers.as_deref()) else {
-        let mesg = format!("No storm module named {name} matching version requirement {}", reqvers.as_deref().unwrap_or("any"));
+        let mesg = format!(
+            "No storm module named {name} matching version requirement {}",
+            reqvers.as_deref().unwrap_or("any")
+        );
         return Err(err!("NoSuchName", mesg = mesg, name = name, reqvers = reqvers.as_deref()).into());
     };
     let asroot = def.get("asroot").is_some_and(Value::is_truthy);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use myelin_error::err;
 use myelin_model::{CtorKind, Form, Prop};
-use myelin_storm_syntax::{Edit, EdgeEdit, NodeAdd, OperKind, RelProp, SetOp, Value as Ast, ValueKind};
+use myelin_storm_syntax::{EdgeEdit, Edit, NodeAdd, OperKind, RelProp, SetOp, Value as Ast, ValueKind};
 use myelin_value::Value;
 
 use super::{NodeGenr, OperRef, chain, each, empty, flat_map, from_fn, once, operator};
@@ -189,15 +189,7 @@ fn changed_array(
     Ok(Value::list(array))
 }
 
-fn cond_set(
-    rt: &Rt,
-    rel: &RelProp,
-    when: &Ast,
-    is_try: bool,
-    value: &Ast,
-    node: &Node,
-    path: &Path,
-) -> Flow<()> {
+fn cond_set(rt: &Rt, rel: &RelProp, when: &Ast, is_try: bool, value: &Ast, node: &Node, path: &Path) -> Flow<()> {
     let (name, prop) = req_prop(rt, rel, node, path)?;
     let cond = compute(rt, when, Some(path))?;
     match cond.as_str() {
@@ -438,4 +430,3 @@ fn edge_edit(rt: &Rt, oper: &OperRef, edge: EdgeEdit, add: bool, input: NodeGenr
         Ok(true)
     }))
 }
-

@@ -148,9 +148,8 @@ pub fn make(rt: &Rt, query: &Arc<Query>, cond: &Cond) -> Flow<Test> {
             Box::new(move |node, path| {
                 let name = tag_match(&rt, &tag, Some(path))?;
                 if name.contains('*') {
-                    let mesg = format!(
-                        "Wildcard tag names may not be used in conjunction with tag value comparison: {name}"
-                    );
+                    let mesg =
+                        format!("Wildcard tag names may not be used in conjunction with tag value comparison: {name}");
                     return Err(rt.at(span, err!("StormRuntimeError", mesg = mesg, name = name).into()));
                 }
                 let right = compute(&rt, &cmpr.value, Some(path))?.toprim(&rt)?;

@@ -401,7 +401,6 @@ struct TryCatch {
 
 impl NodeIter for TryCatch {
     fn next(&mut self) -> Flow<Option<NodePath>> {
-        let OperKind::Try { body, .. } = &self.oper.kind else { return Ok(None) };
         loop {
             if let Some((genr, caught)) = &mut self.body {
                 match genr.next() {
@@ -427,6 +426,7 @@ impl NodeIter for TryCatch {
                     return Ok(None);
                 }
             }
+            let OperKind::Try { body, .. } = &self.oper.kind else { return Ok(None) };
             let input = self.node.clone().map_or_else(empty, once);
             self.body = Some((pipeline(&self.rt, body, input), false));
         }
@@ -554,4 +554,3 @@ pub fn warn_pivot(rt: &Rt, error: &Error, valu: &Value) -> Flow<()> {
     let mesg = format!("{} [{}] during pivot: {mesg}", error.name(), py::repr_text(valu));
     rt.warn_with(mesg, info)
 }
-

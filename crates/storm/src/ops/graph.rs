@@ -207,13 +207,7 @@ impl Projection {
         Ok(None)
     }
 
-    fn pivot(
-        &mut self,
-        item: &NodePath,
-        dist: i64,
-        degrees: Option<i64>,
-        omitted: bool,
-    ) -> Flow<Vec<(String, Map)>> {
+    fn pivot(&mut self, item: &NodePath, dist: i64, degrees: Option<i64>, omitted: bool) -> Flow<Vec<(String, Map)>> {
         let buid = item.0.buid();
         let mut edges = self.revpivs.get(&buid).cloned().unwrap_or_default();
         for ((node, path), info) in self.rules.pivots(&self.rt, item, &self.existing)? {

@@ -111,11 +111,7 @@ fn nodes(rt: &Rt, oper: &OperRef, path: Option<&Path>) -> Flow<Nodes> {
     }
 }
 
-fn merged(
-    mut genrs: Vec<Nodes>,
-    key: impl Fn(&crate::node::Node) -> Value + Send + 'static,
-    reverse: bool,
-) -> Nodes {
+fn merged(mut genrs: Vec<Nodes>, key: impl Fn(&crate::node::Node) -> Value + Send + 'static, reverse: bool) -> Nodes {
     match genrs.len() {
         1 => genrs.remove(0),
         _ => Snap::merge(genrs, key, reverse),
@@ -156,7 +152,8 @@ fn one_prop(rt: &Rt, oper: &OperRef, prop: &Arc<Prop>, path: Option<&Path>, reve
     match hint {
         Hint::Tag(tag) => snap.by_tag(&tag, Some(&prop.name), reverse),
         Hint::Prop { name, cmpr } => {
-            let full = if name.starts_with('.') { format!("{}{name}", prop.full) } else { format!("{}:{name}", prop.full) };
+            let full =
+                if name.starts_with('.') { format!("{}{name}", prop.full) } else { format!("{}:{name}", prop.full) };
             if rt.model().prop(&full).is_none() {
                 return Ok(Box::new(std::iter::empty()));
             }
@@ -424,4 +421,3 @@ pub fn search(rt: &Rt, tokens: &[Value]) -> Flow<NodeGenr> {
         Ok(None)
     }))
 }
-

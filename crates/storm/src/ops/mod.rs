@@ -100,10 +100,7 @@ pub fn each(mut input: NodeGenr, mut func: impl FnMut(&Node, &Path) -> Flow<bool
 }
 
 /// Puts the nodes that a function gives for every node in its place.
-pub fn flat_map(
-    mut input: NodeGenr,
-    mut func: impl FnMut(Node, Path) -> Flow<NodeGenr> + Send + 'static,
-) -> NodeGenr {
+pub fn flat_map(mut input: NodeGenr, mut func: impl FnMut(Node, Path) -> Flow<NodeGenr> + Send + 'static) -> NodeGenr {
     let mut inner: Option<NodeGenr> = None;
     from_fn(move || {
         loop {
@@ -294,4 +291,22 @@ fn start(rt: &Rt, oper: &OperRef, input: NodeGenr) -> Flow<NodeGenr> {
         OperKind::SetItem { .. } => Ok(vars::set_item(rt, oper, input)),
         OperKind::VarEval(_) => Ok(vars::var_eval(rt, oper, input)),
     }
+}
+
+/// The pipe of a query in one of the modes that begin with words.
+///
+/// # Errors
+/// `IsReadOnly` for `autoadd` in a read-only query, `NoSuchVar`.
+pub fn lookup_mode(rt: &Rt, mode: &str, tokens: Vec<Arc<str>>) -> Flow<NodeGenr> {
+    let query = rt.query().clone();
+    let input = if mode == "search" {
+        let words: Vec<myelin_value::Value> = tokens.iter().map(myelin_value::Value::from).collect();
+        if words.is_empty() { empty() } else { lift::search(rt, &words)? }
+    } else {
+        if mode == "autoadd" {
+            rt.req_not_readonly(query.span)?;
+        }
+        lift::lookup(rt, tokens, mode == "autoadd", empty())
+    };
+    rt.execute_with(input)
 }

@@ -94,7 +94,12 @@ fn is_edge(form: &Form) -> bool {
     matches!(form.typ.ctor, CtorKind::Edge | CtorKind::TimeEdge)
 }
 
-fn joined(join: bool, node: Node, path: Path, genr: impl FnOnce(Node, Path) -> Flow<NodeGenr> + Send + 'static) -> Flow<NodeGenr> {
+fn joined(
+    join: bool,
+    node: Node,
+    path: Path,
+    genr: impl FnOnce(Node, Path) -> Flow<NodeGenr> + Send + 'static,
+) -> Flow<NodeGenr> {
     if !join {
         return genr(node, path);
     }
@@ -291,7 +296,13 @@ fn tag_steps(rt: &Rt, tag: &Tag, node: &Node, path: &Path) -> Flow<Vec<Step>> {
 }
 
 /// The properties that a destination names.
-fn dest_props(rt: &Rt, names: &[Arc<str>], is_list: bool, forms: bool, span: myelin_storm_syntax::Span) -> Flow<(Vec<Arc<Prop>>, bool)> {
+fn dest_props(
+    rt: &Rt,
+    names: &[Arc<str>],
+    is_list: bool,
+    forms: bool,
+    span: myelin_storm_syntax::Span,
+) -> Flow<(Vec<Arc<Prop>>, bool)> {
     let model = rt.model();
     let missing = |name: &str| -> Ctl {
         let mesg = format!("No property named {name}.");
@@ -443,10 +454,7 @@ fn prop_out(rt: &Rt, rel: &RelProp, node: &Node, path: &Path, warned: &mut bool)
             warn("array type", &item.name)?;
             return Ok(Vec::new());
         }
-        return Ok(items
-            .iter()
-            .map(|valu| (by_valu(snap, &item.name, valu.clone(), false), link.clone()))
-            .collect());
+        return Ok(items.iter().map(|valu| (by_valu(snap, &item.name, valu.clone(), false), link.clone())).collect());
     }
     if prop.typ.ctor == CtorKind::Ndef {
         return Ok(vec![(by_ref(snap, valu), link)]);
@@ -493,7 +501,9 @@ fn prop_steps(rt: &Rt, src: &Prop, valu: &Value, prop: &Arc<Prop>, list: &mut Ve
     if let (Some(item), None) = (src.typ.array_type(), prop.typ.array_type()) {
         let items = valu.as_list().unwrap_or_default();
         if item.ctor == CtorKind::Ndef && prop.is_form {
-            list.extend(items.iter().filter(|valu| to_form(valu)).map(|valu| (by_ref(snap, valu.clone()), link.clone())));
+            list.extend(
+                items.iter().filter(|valu| to_form(valu)).map(|valu| (by_ref(snap, valu.clone()), link.clone())),
+            );
             return Ok(());
         }
         let norm = item.typehash != prop.typ.typehash;

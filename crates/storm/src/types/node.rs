@@ -297,8 +297,7 @@ impl StormObj for NodeProps {
 
     fn iter(&self, _rt: &Rt) -> Flow<Genr> {
         let items = self.0.props().into_iter();
-        let items: Vec<Item> =
-            items.map(|(name, valu)| Item::list([Item::from(name), Item::deep(&valu)])).collect();
+        let items: Vec<Item> = items.map(|(name, valu)| Item::list([Item::from(name), Item::deep(&valu)])).collect();
         Ok(Genr::of(items))
     }
 
@@ -348,10 +347,7 @@ static DATA: TypeDef = TypeDef {
         FuncDef::rw("load", &[Arg::req("name")], |rt, this, args| {
             let (node, name) = data_args(rt, this, &args, "get")?;
             let valu = node_data(rt, node, &name)?.unwrap_or_default();
-            node.apply(
-                &crate::store::EditOp::DataSet(name, valu, Value::Null),
-                rt.snap().layer_arc(),
-            );
+            node.apply(&crate::store::EditOp::DataSet(name, valu, Value::Null), rt.snap().layer_arc());
             Ok(Item::NULL)
         }),
         FuncDef::ro("cacheget", &[Arg::req("name"), Arg::opt("asof", Dflt::Str("now"))], cacheget),

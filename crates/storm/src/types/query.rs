@@ -10,10 +10,7 @@ use crate::rt::Rt;
 
 static DEF: TypeDef = TypeDef {
     name: "storm:query",
-    funcs: &[
-        FuncDef::ro("exec", &[], exec),
-        FuncDef::ro("size", &[Arg::opt("limit", Dflt::Int(1000))], size),
-    ],
+    funcs: &[FuncDef::ro("exec", &[], exec), FuncDef::ro("size", &[Arg::opt("limit", Dflt::Int(1000))], size)],
     getters: &[],
     setters: &[],
 };
