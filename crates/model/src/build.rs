@@ -5,7 +5,7 @@
 //! property, whether a definition was added by a user) is checked in [`crate::ext`] or by the service.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use indexmap::IndexMap;
 use myelin_error::{Result, err};
@@ -31,6 +31,15 @@ impl Model {
         model.add_data_models(&crate::defs::builtin()?)?;
         model.trusted = false;
         Ok(model)
+    }
+
+    /// The model that ships with the platform, loaded once for all who only read it.
+    ///
+    /// # Errors
+    /// As [`Model::builtin`].
+    pub fn shared() -> Result<Arc<Model>> {
+        static SHARED: OnceLock<Result<Arc<Model>>> = OnceLock::new();
+        SHARED.get_or_init(|| Model::builtin().map(Arc::new)).clone()
     }
 
     /// Loads modules of declarations: all types of all modules first, then interfaces, properties, forms and edges.
