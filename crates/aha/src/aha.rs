@@ -467,9 +467,9 @@ impl Aha {
         let info = UrlInfo::parse(&self.req_prov_listen()?)?;
         let port = self.0.ports.lock().prov.or_else(|| info.port());
         let port = port.ok_or_else(|| err!("NotReady", mesg = "The provisioning listener is not up yet."))?;
-        let host = self.dns_name().ok_or_else(|| {
-            err!("NeedConfValu", mesg = "Provisioning needs the option dns:name.", name = "dns:name")
-        })?;
+        let host = self
+            .dns_name()
+            .ok_or_else(|| err!("NeedConfValu", mesg = "Provisioning needs the option dns:name.", name = "dns:name"))?;
         let mut url = format!("{}://{host}:{port}/{iden}", info.scheme());
         if info.scheme() == "ssl"
             && let Some(name) = info.get_str("hostname").or_else(|| info.get_str("host"))
@@ -519,9 +519,9 @@ impl Aha {
     /// Makes the URL that a mirror of this AHA begins with. It can be used until it is cleared.
     pub fn add_clone(&self, host: &str, port: i64, conf: Map) -> Result<String> {
         let network = self.network();
-        let mine = self.dns_name().ok_or_else(|| {
-            err!("NeedConfValu", mesg = "A clone needs the option dns:name here.", name = "dns:name")
-        })?;
+        let mine = self
+            .dns_name()
+            .ok_or_else(|| err!("NeedConfValu", mesg = "A clone needs the option dns:name here.", name = "dns:name"))?;
         let myport = self.0.ports.lock().dmon.ok_or_else(|| err!("NotReady", mesg = "The listener is not up yet."))?;
         let iden = rand_guid();
         let conf = conf

@@ -49,7 +49,7 @@ struct CloneApi {
 }
 
 fn ca_cert(aha: &Aha) -> Result<Value> {
-    Ok(aha.certdir().ca_cert_bytes(aha.network())?.map_or(Value::Null, Value::from))
+    Ok(aha.certdir().ca_cert_bytes(aha.network())?.map_or(Value::Null, |byts| byts[..].into()))
 }
 
 fn csr_named(args: &Args, name: &str, kind: &str) -> Result<Csr> {
@@ -65,7 +65,7 @@ fn sign_user(aha: &Aha, args: &Args, user: &str) -> Result<Value> {
     let network = aha.network();
     let csr = csr_named(args, &format!("{user}@{network}"), "user")?;
     tracing::info!(user, "signing a user's certificate");
-    Ok(aha.certdir().sign_user_csr(&csr, network, false)?.cert.to_pem().into_bytes().into())
+    Ok(aha.certdir().sign_user_csr(&csr, network, false)?.cert.to_pem().as_bytes().into())
 }
 
 impl ProvApi {
@@ -90,7 +90,7 @@ impl TableApi for ProvApi {
                     let csr = csr_named(&args, &format!("{name}.{network}"), "host")?;
                     tracing::info!(name, "signing a service's certificate");
                     let issued = api.aha.certdir().sign_host_csr(&csr, network, None, false)?;
-                    Ok(Value::from(issued.cert.to_pem().into_bytes()))
+                    Ok(Value::from(issued.cert.to_pem().as_bytes()))
                 })
                 .blocking("signUserCsr", "byts", |api, _, args| sign_user(&api.aha, &args, api.conf("aha:user")?))
         })

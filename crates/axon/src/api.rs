@@ -45,16 +45,14 @@ impl AxonApi {
 
 #[async_trait]
 impl TableApi for AxonApi {
-    const CLASSES: &'static [&'static str] = &[
-        "synapse.axon.AxonApi",
-        "synapse.lib.cell.CellApi",
-        "synapse.lib.share.Share",
-        "synapse.lib.base.Base",
-    ];
+    const CLASSES: &'static [&'static str] =
+        &["synapse.axon.AxonApi", "synapse.lib.cell.CellApi", "synapse.lib.share.Share", "synapse.lib.base.Base"];
 
     fn table() -> &'static MethTable<AxonApi> {
         static TABLE: OnceLock<MethTable<AxonApi>> = OnceLock::new();
-        TABLE.get_or_init(|| reads(writes(MethTable::new().extend(CellApi::table(), |api: &Arc<AxonApi>| api.base.clone()))))
+        TABLE.get_or_init(|| {
+            reads(writes(MethTable::new().extend(CellApi::table(), |api: &Arc<AxonApi>| api.base.clone())))
+        })
     }
 
     async fn fini(&self) {
@@ -120,7 +118,8 @@ fn reads(table: MethTable<AxonApi>) -> MethTable<AxonApi> {
         .genr("jsonlines", "sha256, errors='ignore'", async |api: Arc<AxonApi>, _, args| {
             let sha256 = args.str("sha256")?.to_owned();
             let lines = blocking(move || Ok(Lines::new(api.by_hex(&args)?, Errors::parse(args.str("errors")?)?)));
-            let values = lines.await?.filter_map(move |line| line.and_then(|line| json_line(&line, &sha256)).transpose());
+            let values =
+                lines.await?.filter_map(move |line| line.and_then(|line| json_line(&line, &sha256)).transpose());
             Ok(stream_of(values))
         })
         .genr("csvrows", "sha256, dialect='excel', errors='ignore', **fmtparams", async |api: Arc<AxonApi>, _, args| {
@@ -262,4 +261,3 @@ impl TableApi for UploadShare {
         *self.0.lock() = None;
     }
 }
-

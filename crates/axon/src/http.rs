@@ -167,7 +167,7 @@ impl Axon {
                 return Err(err!("BadArg", mesg = "The answer is too large.").into());
             }
         }
-        Ok(info.with("body", body))
+        Ok(info.with("body", &body[..]))
     }
 
     async fn part_of(&self, field: &Value) -> Result<Part, Failed> {

@@ -4,11 +4,13 @@
 //! [`Axon`] is the store itself, in a service of its own or inside a cortex; [`Upload`] takes a file in pieces. What a file
 //! holds as text, rows or binary fields is read by [`lines`], [`csv`] and [`unpack`]. Who may read is decided by the API.
 
+pub mod api;
 mod axon;
 mod blobs;
 pub mod csv;
 mod http;
 pub mod lines;
+pub mod service;
 mod spec;
 pub mod unpack;
 mod upload;
@@ -16,5 +18,6 @@ mod upload;
 pub use axon::{Axon, AxonConf, CHUNK_SIZE, HashSet, hex_of, req_sha256, sha256_of, stream_of};
 pub use blobs::{Chunks, Sha256};
 pub use http::Request;
+pub use service::{Service, start};
 pub use spec::SPEC;
 pub use upload::Upload;

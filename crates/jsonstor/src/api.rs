@@ -101,9 +101,8 @@ fn objs(table: MethTable<JsonStorApi>) -> MethTable<JsonStorApi> {
         .genr("getPathObjs", "path", async |api: Arc<JsonStorApi>, _, args| {
             let path = api.path(&args, "path", "get")?;
             let objs = blocking(move || api.stor.objs(&path)).await?;
-            let pair = |(path, item): (Vec<String>, Value)| {
-                Value::list([path.into_iter().map(Value::from).collect(), item])
-            };
+            let pair =
+                |(path, item): (Vec<String>, Value)| Value::list([path.into_iter().map(Value::from).collect(), item]);
             Ok(stream(objs.into_iter().map(pair).collect()))
         })
 }

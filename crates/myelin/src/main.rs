@@ -1,6 +1,7 @@
 #![forbid(unsafe_code)]
 //! Myelin: the services, the quickstart, the Storm shell and the tools, in one binary.
 
+mod serve;
 mod shell;
 mod tools;
 
@@ -18,6 +19,15 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Run the discovery service and certificate authority: `myelin aha <dir>`
+    #[command(disable_help_flag = true)]
+    Aha(ServiceArgs),
+    /// Run the blob store: `myelin axon <dir>`
+    #[command(disable_help_flag = true)]
+    Axon(ServiceArgs),
+    /// Run the document store: `myelin jsonstor <dir>`
+    #[command(disable_help_flag = true)]
+    Jsonstor(ServiceArgs),
     /// Open a Storm shell on a Cortex, or run one query
     Storm(shell::ShellArgs),
     /// Run an operator's tool: `myelin tool aha.provision.service 00.cortex`
@@ -31,6 +41,14 @@ enum Command {
     },
 }
 
+/// A service's own arguments.
+#[derive(clap::Args)]
+struct ServiceArgs {
+    /// The directory and the options
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    args: Vec<String>,
+}
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -42,6 +60,9 @@ fn main() -> ExitCode {
     };
     let outcome = runtime.block_on(async {
         match cli.command {
+            Command::Aha(args) => serve::run("aha", &args.args).await,
+            Command::Axon(args) => serve::run("axon", &args.args).await,
+            Command::Jsonstor(args) => serve::run("jsonstor", &args.args).await,
             Command::Storm(args) => shell::run(args).await,
             Command::Tool { name, args } => tools::run(&name, args).await,
         }

@@ -1,0 +1,59 @@
+//! The axon as a service of its own.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use myelin_cell::{ApiMaker, Cell};
+use myelin_error::Result;
+use myelin_telepath::{Api, Bound};
+use myelin_value::Map;
+
+use crate::api::AxonApi;
+use crate::axon::{Axon, blocking};
+use crate::spec::SPEC;
+
+/// A running axon.
+pub struct Service {
+    /// Its cell.
+    pub cell: Cell,
+    /// The blob store.
+    pub axon: Axon,
+    /// Where it listens, beside its unix socket.
+    pub bound: Option<Bound>,
+}
+
+/// Opens the axon in a directory and serves it.
+pub async fn start(dirn: &Path, conf: Map) -> Result<Arc<Service>> {
+    let dirn = dirn.to_owned();
+    let (cell, axon) = blocking(move || {
+        let cell = Cell::open(SPEC, &dirn, conf)?;
+        let axon = open(&cell)?;
+        cell.start()?;
+        Ok((cell, axon))
+    })
+    .await?;
+    let bound = cell.serve(api_maker(axon.clone())).await?;
+    Ok(Arc::new(Service { cell, axon, bound }))
+}
+
+/// Opens the axon of a cell that is not started yet, with its features, health check and storage version.
+pub fn open(cell: &Cell) -> Result<Axon> {
+    let axon = Axon::open(cell)?;
+    cell.set_feature("byterange", 1);
+    cell.set_feature("unpack", 1);
+    if cell.cell_vers("axon:metrics")? < 1 {
+        let vers = cell.vers_table().clone();
+        cell.writer().run(|cx| vers.set(cx, "axon:metrics", &1.into()))?;
+    }
+    let checked = axon.clone();
+    cell.add_health(Arc::new(move |check| check.update("axon", "nominal", "", checked.metrics())));
+    Ok(axon)
+}
+
+/// What makes the API object of a user who has logged in.
+pub fn api_maker(axon: Axon) -> ApiMaker {
+    Arc::new(move |base, _| {
+        let api = Arc::new(AxonApi::new(base, axon.clone()));
+        Box::pin(async move { Ok(api as Arc<dyn Api>) })
+    })
+}

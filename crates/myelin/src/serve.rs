@@ -1,0 +1,210 @@
+//! Running a service: `myelin axon <dir> --telepath URL …`, with the flags of the original's starters.
+//!
+//! Each option of a service that can be given on the command line has a flag (`--aha-name`, `--nexslog-en`). What wins: the
+//! command line, the environment, `cell.yaml`; over all of them what the service itself wrote to `cell.mods.yaml`.
+
+use std::path::{Path, PathBuf};
+
+use myelin_cell::conf::{ConfDef, Kind, from_env};
+use myelin_cell::{Cell, CellSpec, Conf};
+use myelin_error::{Result, err};
+use myelin_telepath::yaml;
+use myelin_value::{Map, Value};
+
+/// What a starter was told.
+struct Launch {
+    dirn: PathBuf,
+    log_level: String,
+    structured: bool,
+    telepath: String,
+    https: i64,
+    name: Option<String>,
+    conf: Map,
+}
+
+/// Runs a service until it is asked to end.
+pub async fn run(service: &str, args: &[String]) -> Result<u8> {
+    let spec = spec_of(service)?;
+    if args.iter().any(|arg| arg == "-h" || arg == "--help") {
+        print_help(service, &spec);
+        return Ok(0);
+    }
+    let mut launch = parse(&spec, args)?;
+    start_logging(&launch)?;
+    // For HTTP clients, which take the process' own; a second start keeps the first.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    std::fs::create_dir_all(&launch.dirn)?;
+    settle_listen(&spec, &mut launch)?;
+    tracing::info!(service, dirn = %launch.dirn.display(), "starting");
+    let cell = start(service, &launch.dirn, launch.conf).await?;
+    if let Some(name) = launch.name {
+        tracing::warn!(name, "the flag --name is accepted and not used: a service is offered under its usual names");
+    }
+    if cell.conf().get("https:port").is_null() {
+        tracing::debug!(port = launch.https, "the HTTPS port of the command line");
+    }
+    tracing::info!(service, iden = cell.iden(), "running");
+    cell.run_until_done().await?;
+    Ok(0)
+}
+
+async fn start(service: &str, dirn: &Path, conf: Map) -> Result<Cell> {
+    match service {
+        "aha" => myelin_aha::start(dirn, conf).await.map(|service| {
+            // The provisioning listener lives as long as the process.
+            let cell = service.cell.clone();
+            std::mem::forget(service);
+            cell
+        }),
+        "axon" => myelin_axon::start(dirn, conf).await.map(|service| service.cell.clone()),
+        _ => myelin_jsonstor::start(dirn, conf).await.map(|service| service.cell.clone()),
+    }
+}
+
+fn spec_of(service: &str) -> Result<CellSpec> {
+    match service {
+        "aha" => Ok(myelin_aha::SPEC),
+        "axon" => Ok(myelin_axon::SPEC),
+        "jsonstor" => Ok(myelin_jsonstor::SPEC),
+        _ => Err(err!("NoSuchName", mesg = format!("There is no service {service}."), name = service)),
+    }
+}
+
+/// `--telepath` is where a service listens whose options do not say, and whose AHA name does not either.
+fn settle_listen(spec: &CellSpec, launch: &mut Launch) -> Result<()> {
+    let conf = Conf::load(&launch.dirn, spec.confs, launch.conf.clone())?;
+    let named = spec.celltype == "ahacell" && (conf.str("dns:name").is_some() || conf.str("aha:name").is_some());
+    if !conf.all().contains("dmon:listen") && !named {
+        launch.conf.insert("dmon:listen", launch.telepath.as_str());
+    }
+    Ok(())
+}
+
+// ---- the command line
+
+fn parse(spec: &CellSpec, args: &[String]) -> Result<Launch> {
+    let mut launch = Launch {
+        dirn: PathBuf::new(),
+        log_level: std::env::var("SYN_LOG_LEVEL").unwrap_or_else(|_| "INFO".into()),
+        structured: std::env::var("SYN_LOG_STRUCT").is_ok_and(|valu| valu.eq_ignore_ascii_case("true")),
+        telepath: "tcp://0.0.0.0:27492".into(),
+        https: 4443,
+        name: None,
+        conf: from_env(spec.envprefixes, spec.confs)?,
+    };
+    let mut dirn = None;
+    let mut rest = args.iter();
+    while let Some(arg) = rest.next() {
+        let Some(flag) = arg.strip_prefix("--") else {
+            if dirn.replace(PathBuf::from(arg)).is_some() {
+                return Err(usage(&format!("unrecognized argument: {arg}")));
+            }
+            continue;
+        };
+        let (flag, inline) = match flag.split_once('=') {
+            Some((flag, valu)) => (flag, Some(valu.to_owned())),
+            None => (flag, None),
+        };
+        let mut valu = || {
+            let next = inline.clone().or_else(|| rest.next().cloned());
+            next.ok_or_else(|| usage(&format!("argument --{flag}: expected one argument")))
+        };
+        match flag {
+            "log-level" => launch.log_level = valu()?.to_uppercase(),
+            "structured-logging" => launch.structured = true,
+            "telepath" => launch.telepath = valu()?,
+            "https" => launch.https = number(flag, &valu()?)?,
+            "name" => launch.name = Some(valu()?),
+            _ => {
+                let def = find_flag(spec, flag)?;
+                let given = if def.kind == Kind::Bool { (def.default != "true").into() } else { read(def, &valu()?)? };
+                def.check(&given)?;
+                launch.conf.insert(def.key, given);
+            }
+        }
+    }
+    launch.dirn = dirn.ok_or_else(|| usage("the following arguments are required: dirn"))?;
+    Ok(launch)
+}
+
+fn all_defs(spec: &CellSpec) -> impl Iterator<Item = &'static ConfDef> {
+    let own = spec.confs;
+    let common = myelin_cell::conf::CELL_CONFS.iter();
+    own.iter().chain(common.filter(move |def| !own.iter().any(|mine| mine.key == def.key)))
+}
+
+fn find_flag(spec: &CellSpec, flag: &str) -> Result<&'static ConfDef> {
+    let found = all_defs(spec).find(|def| def.flag().is_some_and(|known| known.trim_start_matches('-') == flag));
+    found.ok_or_else(|| usage(&format!("unrecognized arguments: --{flag}")))
+}
+
+fn read(def: &ConfDef, text: &str) -> Result<Value> {
+    match def.kind {
+        Kind::Str | Kind::StrOrNull => Ok(text.into()),
+        _ => yaml::load(text),
+    }
+}
+
+fn number(flag: &str, text: &str) -> Result<i64> {
+    text.parse().map_err(|_| usage(&format!("argument --{flag}: invalid int value: '{text}'")))
+}
+
+fn usage(why: &str) -> myelin_error::Error {
+    err!("BadArg", mesg = why)
+}
+
+fn print_help(service: &str, spec: &CellSpec) {
+    println!("usage: myelin {service} [options] <dirn>\n\nRuns the {service} service in a directory.\n");
+    println!("  --log-level LEVEL       DEBUG, INFO, WARNING, ERROR or CRITICAL (INFO)");
+    println!("  --structured-logging    log lines of JSON");
+    println!("  --telepath URL          where to listen (tcp://0.0.0.0:27492)");
+    println!("  --https PORT            the port for HTTPS (4443)");
+    println!("  --name NAME             one more name to be offered under");
+    for def in all_defs(spec) {
+        if let Some(flag) = def.flag() {
+            println!("  {flag:<23} {}", def.desc);
+        }
+    }
+}
+
+fn start_logging(launch: &Launch) -> Result<()> {
+    let level = match launch.log_level.as_str() {
+        "DEBUG" => tracing::Level::DEBUG,
+        "INFO" => tracing::Level::INFO,
+        "WARNING" => tracing::Level::WARN,
+        "ERROR" | "CRITICAL" => tracing::Level::ERROR,
+        other => return Err(usage(&format!("argument --log-level: invalid choice: '{other}'"))),
+    };
+    let logs = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr);
+    // A second initialisation (several services in one process) keeps the first.
+    let _ = if launch.structured { logs.json().try_init() } else { logs.try_init() };
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(args: &[&str]) -> Result<Launch> {
+        let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
+        parse(&myelin_axon::SPEC, &args)
+    }
+
+    #[test]
+    fn flags_become_options() {
+        let launch =
+            parsed(&["/svc", "--telepath", "tcp://127.0.0.1:0", "--https=0", "--aha-name", "00.axon"]).expect("args");
+        assert_eq!((launch.dirn, launch.telepath.as_str(), launch.https), ("/svc".into(), "tcp://127.0.0.1:0", 0));
+        assert_eq!(launch.conf.get_str("aha:name"), Some("00.axon"));
+        let launch = parsed(&["--nexslog-en", "--http-proxy", "socks5://p:1", "dir"]).expect("args");
+        assert_eq!(launch.conf.get("nexslog:en"), Some(&Value::Bool(true)));
+        assert_eq!(launch.conf.get_str("http:proxy"), Some("socks5://p:1"));
+    }
+
+    #[test]
+    fn what_is_wrong_is_refused() {
+        for args in [&[][..], &["a", "b"], &["a", "--newp"], &["a", "--https", "x"], &["a", "--aha-name"]] {
+            assert!(parsed(args).is_err_and(|error| error.is("BadArg")), "{args:?}");
+        }
+    }
+}
