@@ -6,10 +6,17 @@
 //! queries reach them through the host that this crate gives to the runtime.
 
 pub mod agenda;
+pub mod api;
 mod conf;
 mod cortex;
+pub mod host;
 pub mod parts;
+pub mod queries;
+mod runt;
+mod service;
 pub mod stack;
 pub mod version;
 
+pub use api::CoreApi;
 pub use cortex::{Cortex, SPEC};
+pub use service::start;

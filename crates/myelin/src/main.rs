@@ -25,6 +25,9 @@ enum Command {
     /// Run the blob store: `myelin axon <dir>`
     #[command(disable_help_flag = true)]
     Axon(ServiceArgs),
+    /// Run the hypergraph: `myelin cortex <dir>`
+    #[command(disable_help_flag = true)]
+    Cortex(ServiceArgs),
     /// Run the document store: `myelin jsonstor <dir>`
     #[command(disable_help_flag = true)]
     Jsonstor(ServiceArgs),
@@ -62,6 +65,7 @@ fn main() -> ExitCode {
         match cli.command {
             Command::Aha(args) => serve::run("aha", &args.args).await,
             Command::Axon(args) => serve::run("axon", &args.args).await,
+            Command::Cortex(args) => serve::run("cortex", &args.args).await,
             Command::Jsonstor(args) => serve::run("jsonstor", &args.args).await,
             Command::Storm(args) => shell::run(args).await,
             Command::Tool { name, args } => tools::run(&name, args).await,

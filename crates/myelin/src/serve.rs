@@ -57,6 +57,7 @@ async fn start(service: &str, dirn: &Path, conf: Map) -> Result<Cell> {
             cell
         }),
         "axon" => myelin_axon::start(dirn, conf).await.map(|service| service.cell.clone()),
+        "cortex" => myelin_cortex::start(dirn, conf).await.map(|core| core.cell.clone()),
         _ => myelin_jsonstor::start(dirn, conf).await.map(|service| service.cell.clone()),
     }
 }
@@ -65,6 +66,7 @@ fn spec_of(service: &str) -> Result<CellSpec> {
     match service {
         "aha" => Ok(myelin_aha::SPEC),
         "axon" => Ok(myelin_axon::SPEC),
+        "cortex" => Ok(myelin_cortex::SPEC),
         "jsonstor" => Ok(myelin_jsonstor::SPEC),
         _ => Err(err!("NoSuchName", mesg = format!("There is no service {service}."), name = service)),
     }
@@ -93,6 +95,7 @@ fn parse(spec: &CellSpec, args: &[String]) -> Result<Launch> {
         conf: from_env(spec.envprefixes, spec.confs)?,
     };
     let mut dirn = None;
+    let mut models = Vec::new();
     let mut rest = args.iter();
     while let Some(arg) = rest.next() {
         let Some(flag) = arg.strip_prefix("--") else {
@@ -115,6 +118,7 @@ fn parse(spec: &CellSpec, args: &[String]) -> Result<Launch> {
             "telepath" => launch.telepath = valu()?,
             "https" => launch.https = number(flag, &valu()?)?,
             "name" => launch.name = Some(valu()?),
+            "model" if spec.celltype == "cortex" => models.push(Value::from(valu()?)),
             _ => {
                 let def = find_flag(spec, flag)?;
                 let given = if def.kind == Kind::Bool { (def.default != "true").into() } else { read(def, &valu()?)? };
@@ -122,6 +126,9 @@ fn parse(spec: &CellSpec, args: &[String]) -> Result<Launch> {
                 launch.conf.insert(def.key, given);
             }
         }
+    }
+    if !models.is_empty() {
+        launch.conf.insert("cortex:models", Value::from(models));
     }
     launch.dirn = dirn.ok_or_else(|| usage("the following arguments are required: dirn"))?;
     Ok(launch)
@@ -160,6 +167,9 @@ fn print_help(service: &str, spec: &CellSpec) {
     println!("  --telepath URL          where to listen (tcp://0.0.0.0:27492)");
     println!("  --https PORT            the port for HTTPS (4443)");
     println!("  --name NAME             one more name to be offered under");
+    if spec.celltype == "cortex" {
+        println!("  --model FILE            further types, forms and properties in JSON; may be repeated");
+    }
     for def in all_defs(spec) {
         if let Some(flag) = def.flag() {
             println!("  {flag:<23} {}", def.desc);

@@ -335,6 +335,13 @@ impl From<BigInt> for Value {
     }
 }
 
+/// A call that returns nothing answers with null.
+impl From<()> for Value {
+    fn from((): ()) -> Value {
+        Value::Null
+    }
+}
+
 impl From<bool> for Value {
     fn from(valu: bool) -> Value {
         Value::Bool(valu)

@@ -1,0 +1,273 @@
+//! Running queries for clients: each on a thread of its own, its messages through a bounded channel.
+
+use std::sync::Arc;
+
+use futures::StreamExt;
+use myelin_cell::{Task, User as CellUser};
+use myelin_error::{Result, err};
+use myelin_storm::rt::{Cancel, NoSink};
+use myelin_storm::{Sink, StormQuery};
+use myelin_telepath::ValueStream;
+use myelin_value::{Map, Value};
+use tokio::sync::mpsc;
+
+use crate::Cortex;
+use crate::host::QueryUser;
+
+/// How many messages wait for a client before its query waits too.
+const MESSAGES: usize = 512;
+
+/// A sink that feeds a client's stream, and tells the query when the client is gone.
+struct Channel {
+    tx: mpsc::Sender<Result<Value>>,
+}
+
+impl Sink for Channel {
+    fn send(&self, kind: &str, info: Value) -> Result<()> {
+        let mesg = Value::list([Value::from(kind), info]);
+        self.tx.blocking_send(Ok(mesg)).map_err(|_| err!("LinkShutDown", mesg = "The client is gone."))
+    }
+}
+
+/// Ends a query with its task: when the task is killed, or when nobody waits for the query any more.
+struct Guard {
+    cancel: Arc<Cancel>,
+    watch: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.cancel.cancel();
+        self.watch.abort();
+    }
+}
+
+impl Cortex {
+    /// A query of a user who has logged in, ready to run. The options may name another user and a view.
+    ///
+    /// # Errors
+    /// `AuthDeny`, `NoSuchUser`, `NoSuchView`, `BadArg`.
+    pub fn query(self: &Arc<Cortex>, caller: &CellUser, text: &str, opts: &Value) -> Result<(StormQuery, CellUser)> {
+        let opts = match opts {
+            Value::Null => Map::new(),
+            Value::Map(opts) => (**opts).clone(),
+            _ => return Err(err!("BadArg", mesg = "The options of a query are a dictionary.", name = "opts")),
+        };
+        let user = self.user_of(caller, &opts)?;
+        let view = match opts.get("view") {
+            Some(Value::Str(iden)) => {
+                let missing = || err!("NoSuchView", mesg = format!("There is no view {iden}."), iden = iden);
+                self.stack.view(iden).ok_or_else(missing)?
+            }
+            _ => self.view_of(&user)?,
+        };
+        user.confirm(&["view", "read"], Some(view.iden()))?;
+        let query = StormQuery {
+            host: self.clone(),
+            view: self.store(view),
+            user: Arc::new(QueryUser(user.clone())),
+            text: text.to_owned(),
+            task: opts.get_str("task").map_or_else(myelin_value::rand_guid, str::to_owned),
+            opts,
+            cancel: Arc::default(),
+        };
+        Ok((query, user))
+    }
+
+    /// On whose behalf a query runs: the caller, or the user that an admin names.
+    fn user_of(&self, caller: &CellUser, opts: &Map) -> Result<CellUser> {
+        let Some(iden) = opts.get_str("user").filter(|iden| *iden != &**caller.iden()) else {
+            return Ok(caller.clone());
+        };
+        if !caller.is_admin(None) {
+            caller.confirm(&["impersonate"], None)?;
+        }
+        self.cell
+            .auth()
+            .user(iden)
+            .ok_or_else(|| err!("NoSuchUser", mesg = format!("There is no user with iden {iden}."), user = iden))
+    }
+
+    /// Waits until a mirror has applied an offset that the options name.
+    async fn await_offset(&self, opts: &Map) -> Result<()> {
+        let Some(offs) = opts.get("nexsoffs").and_then(Value::as_u64) else { return Ok(()) };
+        let timeout =
+            opts.get("nexstimeout").and_then(|secs| secs.as_f64().or_else(|| secs.as_i64().map(|secs| secs as f64)));
+        let timeout = timeout.and_then(|secs| std::time::Duration::try_from_secs_f64(secs).ok());
+        if self.cell.nexus().wait_offs(offs, timeout).await {
+            return Ok(());
+        }
+        Err(err!("TimeOut", mesg = format!("The nexus offset {offs} was not reached in time.")))
+    }
+
+    fn begin(self: &Arc<Cortex>, name: &str, query: &StormQuery, user: CellUser) -> Result<(Task, Guard)> {
+        let info = Map::new().with("query", query.text.as_str()).with("view", &*query.view.iden());
+        let task = self.cell.boss().promote(name, Some(user), info, Some(query.task.clone()))?;
+        let (killed, cancel) = (task.cancel().clone(), query.cancel.clone());
+        let flag = cancel.clone();
+        let watch = tokio::spawn(async move {
+            killed.cancelled().await;
+            flag.cancel();
+        });
+        Ok((task, Guard { cancel, watch }))
+    }
+
+    /// The messages of a query.
+    ///
+    /// # Errors
+    /// As [`Cortex::query`]; errors of the query itself are messages.
+    pub async fn storm(self: Arc<Cortex>, caller: CellUser, text: String, opts: Value) -> Result<ValueStream> {
+        let (query, user) = self.query(&caller, &text, &opts)?;
+        self.await_offset(&query.opts).await?;
+        query.check()?;
+        let (task, guard) = self.begin("storm", &query, user)?;
+        let (tx, rx) = mpsc::channel(MESSAGES);
+        let run = tokio::task::spawn_blocking(move || {
+            let sink = Arc::new(Channel { tx: tx.clone() });
+            if let Err(error) = query.run_threaded(sink) {
+                let _ = tx.blocking_send(Err(error));
+            }
+            drop(task);
+        });
+        drop(run);
+        let stream =
+            futures::stream::unfold((rx, guard), async |(mut rx, guard)| Some((rx.recv().await?, (rx, guard))));
+        Ok(stream.boxed())
+    }
+
+    /// What a query returns.
+    ///
+    /// # Errors
+    /// As [`Cortex::query`], and those of the query.
+    pub async fn call_storm(self: Arc<Cortex>, caller: CellUser, text: String, opts: Value) -> Result<Value> {
+        self.on_thread("storm", caller, text, opts, |query| query.call(Arc::new(NoSink))).await
+    }
+
+    /// How many nodes a query gives.
+    ///
+    /// # Errors
+    /// As [`Cortex::query`], and those of the query.
+    pub async fn count(self: Arc<Cortex>, caller: CellUser, text: String, opts: Value) -> Result<Value> {
+        self.on_thread("storm", caller, text, opts, |query| query.count().map(Value::from)).await
+    }
+
+    async fn on_thread(
+        self: Arc<Cortex>,
+        name: &str,
+        caller: CellUser,
+        text: String,
+        opts: Value,
+        work: impl FnOnce(StormQuery) -> Result<Value> + Send + 'static,
+    ) -> Result<Value> {
+        let (query, user) = self.query(&caller, &text, &opts)?;
+        self.await_offset(&query.opts).await?;
+        let (_task, _guard) = self.begin(name, &query, user)?;
+        let done = tokio::task::spawn_blocking(move || myelin_storm::run::on_big_stack(move || work(query)));
+        done.await.map_err(|error| err!("SynErr", mesg = format!("The query was abandoned: {error}.")))?
+    }
+
+    /// The nodes of a query as they are exported: packed, with the edges among them.
+    ///
+    /// # Errors
+    /// As [`Cortex::query`], and those of the query.
+    pub async fn export_storm(self: Arc<Cortex>, caller: CellUser, text: String, opts: Value) -> Result<ValueStream> {
+        let (query, user) = self.query(&caller, &text, &opts)?;
+        self.await_offset(&query.opts).await?;
+        let (task, guard) = self.begin("storm:export", &query, user)?;
+        let (tx, rx) = mpsc::channel(MESSAGES);
+        drop(tokio::task::spawn_blocking(move || {
+            let done = myelin_storm::run::on_big_stack({
+                let tx = tx.clone();
+                move || export(&query, &tx)
+            });
+            if let Err(error) = done {
+                let _ = tx.blocking_send(Err(error));
+            }
+            drop(task);
+        }));
+        let stream =
+            futures::stream::unfold((rx, guard), async |(mut rx, guard)| Some((rx.recv().await?, (rx, guard))));
+        Ok(stream.boxed())
+    }
+
+    /// Adds nodes from packed nodes, in the options' view; what cannot be added is left out.
+    ///
+    /// # Errors
+    /// `AuthDeny`, `NoSuchName` for a format other than `syn.nodes`.
+    pub async fn add_feed(
+        self: Arc<Cortex>,
+        caller: CellUser,
+        name: String,
+        items: Value,
+        view: Value,
+    ) -> Result<Value> {
+        if name != "syn.nodes" {
+            return Err(err!(
+                "NoSuchName",
+                mesg = format!("There is no feed format {name}: there is syn.nodes."),
+                name = name
+            ));
+        }
+        let mut opts = Map::new();
+        if !view.is_null() {
+            opts.insert("view", view);
+        }
+        let (query, user) = self.query(&caller, FEED, &Value::from(opts))?;
+        let layer = query.view.layers().first().cloned().unwrap_or_else(|| Arc::from(""));
+        user.confirm(&["feed:data", "syn", "nodes"], Some(&layer))?;
+        // Whoever may feed a layer may make what the feed holds.
+        let root = self.cell.auth().root()?;
+        let opts = query.opts.clone().with("vars", Map::new().with("items", items)).with("view", &*query.view.iden());
+        self.on_thread("feeddata", root, FEED.to_owned(), opts.into(), |query| query.count().map(|_| Value::Null)).await
+    }
+}
+
+/// Adds packed nodes one by one. Whatever does not fit the model is passed over, as a feed of mixed quality needs it.
+const FEED: &str = "
+for $item in $items {
+    try {
+        (($form, $valu), $info) = $item
+        [ *$form = $valu ]
+        for ($name, $propvalu) in $info.props {
+            if ($name = '.created') { continue }
+            if $name.startswith('.') { $name = $name.slice(1) [ .$name ?= $propvalu ] }
+            else { [ :$name ?= $propvalu ] }
+        }
+        for ($tag, $ival) in $info.tags { [ +?#$tag = $ival ] }
+        for ($tag, $tagprops) in $info.tagprops {
+            for ($name, $propvalu) in $tagprops { [ +?#$tag:$name = $propvalu ] }
+        }
+        for ($name, $datavalu) in $info.nodedata { $node.data.set($name, $datavalu) }
+        for ($verb, $n2iden) in $info.edges { [ +($verb)> { yield $n2iden } ] }
+    } catch * as error { }
+    | spin
+}
+";
+
+/// Packs the nodes of a query, then sends each with those of its edges that lead to another of them.
+fn export(query: &StormQuery, tx: &mpsc::Sender<Result<Value>>) -> Result<()> {
+    let mut podes = indexmap::IndexMap::new();
+    query.podes(|_rt, item, pode| {
+        podes.insert(item.0.buid(), pode);
+        Ok(())
+    })?;
+    for (buid, pode) in &podes {
+        let mut edges = Vec::new();
+        for edge in query.view.edges_n1(buid, None)? {
+            let (verb, n2) = edge?;
+            if podes.contains_key(&n2) {
+                edges.push(Value::list([Value::from(&verb), Value::from(n2.to_hex())]));
+            }
+        }
+        let mut pode = pode.clone();
+        if !edges.is_empty() {
+            let info = pode.at(1).and_then(Value::as_map).cloned().unwrap_or_default();
+            pode =
+                Value::list([pode.at(0).cloned().unwrap_or_default(), info.with("edges", Value::from(edges)).into()]);
+        }
+        if tx.blocking_send(Ok(pode)).is_err() {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
