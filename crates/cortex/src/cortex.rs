@@ -25,6 +25,7 @@ use crate::parts::queues::Queues;
 use crate::parts::tagmodel::TagModel;
 use crate::parts::triggers::{self, Triggers};
 use crate::parts::vars::Vars;
+use crate::parts::vaults::Vaults;
 use crate::parts::{Part, Parts, Pusher};
 use crate::stack::{Hooks, Stack, StackPart};
 
@@ -57,6 +58,8 @@ pub struct Cortex {
     pub tagmodel: Arc<TagModel>,
     /// Packages.
     pub packages: Arc<Packages>,
+    /// Vaults.
+    pub vaults: Arc<Vaults>,
     /// Triggers.
     pub triggers: Arc<Triggers>,
     /// Called with each package that was added, once the cortex runs.
@@ -99,8 +102,9 @@ impl Cortex {
         let ext = ModelExt::open(cell.slab().clone(), stor.clone(), model.clone(), in_use, pusher.clone())?;
         let ext = Arc::new(ext);
         let macros = Arc::new(Macros::open(cell.slab().clone(), auth.clone(), pusher.clone())?);
-        let graphs = Arc::new(Graphs::open(&graph_slab, auth, pusher.clone())?);
+        let graphs = Arc::new(Graphs::open(&graph_slab, auth.clone(), pusher.clone())?);
         let tagmodel = Arc::new(TagModel::open(cell.slab(), &stor, pusher.clone())?);
+        let vaults = Arc::new(Vaults::open(cell.slab().clone(), auth, pusher.clone())?);
         let on_package: Arc<OnceLock<PackageHook>> = Arc::default();
         let hook = on_package.clone();
         let on_add = Box::new(move |pkgdef: &Arc<Map>| {
@@ -110,7 +114,7 @@ impl Cortex {
         });
         let packages = Arc::new(Packages::open(cell.slab(), &stor, model.clone(), on_add, pusher)?);
 
-        let parts: [Arc<dyn Part>; 8] = [
+        let parts: [Arc<dyn Part>; 9] = [
             Arc::new(StackPart(stack.clone())),
             vars.clone(),
             queues.clone(),
@@ -119,10 +123,24 @@ impl Cortex {
             graphs.clone(),
             tagmodel.clone(),
             packages.clone(),
+            vaults.clone(),
         ];
         cell.nexus().add_handler(cell.iden(), Arc::new(Parts::new(&cell, parts)));
-        let core =
-            Cortex { cell, model, stack, vars, queues, ext, macros, graphs, tagmodel, packages, triggers, on_package };
+        let core = Cortex {
+            cell,
+            model,
+            stack,
+            vars,
+            queues,
+            ext,
+            macros,
+            graphs,
+            tagmodel,
+            packages,
+            vaults,
+            triggers,
+            on_package,
+        };
         core.first_boot()?;
         core.cell.start()?;
         Ok(Arc::new(core))

@@ -63,7 +63,11 @@ impl Cortex {
 
     /// What queries can call: the runtime's own libraries and commands, and those of this crate.
     pub fn registry(&self) -> &'static Arc<Registry> {
-        static REGISTRY: LazyLock<Arc<Registry>> = LazyLock::new(|| Arc::new(Registry::builtin()));
+        static REGISTRY: LazyLock<Arc<Registry>> = LazyLock::new(|| {
+            let mut registry = Registry::builtin();
+            crate::libs2::register(&mut registry);
+            Arc::new(registry)
+        });
         &REGISTRY
     }
 }

@@ -10,6 +10,7 @@ pub mod api;
 mod conf;
 mod cortex;
 pub mod host;
+mod libs2;
 pub mod parts;
 pub mod queries;
 mod runt;

@@ -15,6 +15,7 @@ pub mod queues;
 pub mod tagmodel;
 pub mod triggers;
 pub mod vars;
+pub mod vaults;
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -343,7 +343,9 @@ impl Part for Vaults {
     fn apply(&self, cx: &mut ApplyCx<'_>, event: &Event) -> Result<Value> {
         match event.name.as_str() {
             "vault:add" => self.apply_add(cx, event.map_arg(0, "vault")?),
-            "vault:set" => self.apply_set(cx, event.str_arg(0, "iden")?, event.str_arg(1, "key")?, event.arg(2, "valu")),
+            "vault:set" => {
+                self.apply_set(cx, event.str_arg(0, "iden")?, event.str_arg(1, "key")?, event.arg(2, "valu"))
+            }
             "vault:del" => self.apply_del(cx, event.str_arg(0, "iden")?),
             "vault:data:set" => {
                 let (iden, obj) = (event.str_arg(0, "iden")?, event.str_arg(1, "obj")?);
