@@ -26,7 +26,7 @@ use crate::store_graph::GraphView;
 /// The host of tests.
 pub struct BenchHost {
     registry: Arc<Registry>,
-    model: RwLock<Arc<Model>>,
+    model: Arc<RwLock<Arc<Model>>>,
     view: View,
 }
 
@@ -142,6 +142,14 @@ impl Bench {
     /// # Panics
     /// When a layer cannot be made.
     pub fn with_registry(registry: Registry) -> Bench {
+        Bench::with_model(registry, shipped_model())
+    }
+
+    /// A fresh host with a model of one's own.
+    ///
+    /// # Panics
+    /// When a layer cannot be made.
+    pub fn with_model(registry: Registry, model: Arc<Model>) -> Bench {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let writer = Writer::start("storm-test").expect("a writer");
         let (view_iden, layer_iden) = ("1".repeat(32), "2".repeat(32));
@@ -149,10 +157,21 @@ impl Bench {
         let layer = graph::Layer::open(&writer, &dir.path().join("layer"), info).expect("a layer");
         let info = Map::new().with("iden", view_iden.as_str());
         let view = graph::View::new(info, vec![layer]).expect("a view");
-        let model = shipped_model();
-        let view = GraphView::new(view, Arc::new(shipped_model));
-        let host = BenchHost { registry: Arc::new(registry), model: RwLock::new(model), view };
+        let model = Arc::new(RwLock::new(model));
+        let seen = model.clone();
+        let view = GraphView::new(view, Arc::new(move || seen.read().clone()));
+        let host = BenchHost { registry: Arc::new(registry), model, view };
         Bench { host: Arc::new(host), writer, _dir: dir }
+    }
+
+    /// Replaces the model.
+    pub fn set_model(&self, model: Model) {
+        *self.host.model.write() = Arc::new(model);
+    }
+
+    /// The model.
+    pub fn model(&self) -> Arc<Model> {
+        self.host.model.read().clone()
     }
 
     /// A query ready to run.
@@ -189,7 +208,15 @@ impl Bench {
     /// # Errors
     /// Those of the query.
     pub fn call(&self, text: &str) -> Result<Value> {
-        let query = self.query(text, Map::new());
+        self.call_opts(text, Map::new())
+    }
+
+    /// The value that a query with options returns.
+    ///
+    /// # Errors
+    /// Those of the query.
+    pub fn call_opts(&self, text: &str, opts: Map) -> Result<Value> {
+        let query = self.query(text, opts);
         on_big_stack(move || query.call(Arc::new(Collect::default())))
     }
 }

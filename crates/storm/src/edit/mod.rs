@@ -5,6 +5,7 @@
 
 mod del;
 pub mod guid;
+mod hooks;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -281,6 +282,14 @@ impl<'r> Editor<'r> {
         }
         let proto = self.proto(&buid)?;
         let have = proto.get(&prop.name);
+        if prop.full.as_ref() == "file:bytes:sha256"
+            && proto.node.is_some()
+            && let (Some(own), Some(hash)) = (proto.valu.as_str(), valu.as_str())
+            && own.strip_prefix("sha256:").is_some_and(|own| own != hash)
+        {
+            let mesg = "The :sha256 of a file that is named by its hash cannot become another.";
+            return Err(err!("BadTypeValu", mesg = mesg).into());
+        }
         if have.as_ref().is_some_and(|have| have.py_eq(&valu)) {
             return Ok(None);
         }
@@ -695,6 +704,7 @@ pub fn apply_meta(rt: &Rt, edits: Vec<NodeEdit>, meta: Value) -> Flow<()> {
         rt.warn_once(&mesg)?;
     }
     for (node, change) in &changes {
+        hooks::run(rt, node, change)?;
         rt.host().changed(rt, node, change)?;
     }
     let actual: Vec<Value> = done.iter().filter(|edit| !edit.ops.is_empty()).map(NodeEdit::pack_json).collect();

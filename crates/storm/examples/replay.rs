@@ -1,0 +1,112 @@
+//! Replays recorded cases on the test host, as far as it goes: nodes, prints, values and errors are compared.
+//!
+//! `replay <case files…> [--show <text>]`; without a cortex around it, cases that need one fail early and are left out.
+
+use std::io::Read as _;
+
+use myelin_storm::registry::Registry;
+use myelin_storm::testing::Bench;
+use myelin_value::{Map, Value, json};
+
+fn main() {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let show = args.iter().position(|arg| arg == "--show").and_then(|at| args.get(at + 1)).cloned();
+    let base = std::env::var("MYELIN_SHARED").unwrap_or_else(|_| "../shared".to_owned());
+    let text = std::fs::read(format!("{base}/conformance/testmodel.json")).expect("test model");
+    let file = myelin_model::load_model_json(&text).expect("test model");
+    let mut model = myelin_model::Model::builtin().expect("model");
+    model.add_data_models(&file.defs).expect("test model");
+    let model = std::sync::Arc::new(model);
+    let (mut good, mut bad) = (0, 0);
+    for path in args.iter().filter(|arg| arg.ends_with(".gz")) {
+        let mut text = String::new();
+        let read = flate2::read::GzDecoder::new(std::fs::File::open(path).expect("file")).read_to_string(&mut text);
+        read.expect("gzip");
+        for line in text.lines() {
+            let case = json::parse(line.as_bytes()).expect("json");
+            let bench = Bench::with_model(Registry::builtin(), model.clone());
+            let id = case.get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
+            for op in case.get("ops").and_then(Value::as_list).unwrap_or_default() {
+                let Some(text) = op.get("text").and_then(Value::as_str) else {
+                    if op.get("name").and_then(Value::as_str) == Some("addTagProp") {
+                        add_tagprop(&bench, op);
+                    }
+                    continue;
+                };
+                match differs(&bench, op, text) {
+                    None => good += 1,
+                    Some(why) => {
+                        bad += 1;
+                        if show.as_ref().is_none_or(|show| why.contains(show.as_str())) {
+                            println!("{id}\n   {}\n   {why}", text.replace('\n', " "));
+                        }
+                    }
+                }
+            }
+        }
+    }
+    println!("{good} as recorded, {bad} not");
+}
+
+fn add_tagprop(bench: &Bench, op: &Value) {
+    let Some(kwargs) = op.get("kwargs") else { return };
+    let (Some(name), Some(tdef)) = (kwargs.get("name").and_then(Value::as_str), kwargs.get("tdef")) else { return };
+    let mut model = (*bench.model()).clone();
+    let Ok(typ) = myelin_model::TypeRef::from_value(tdef) else { return };
+    let def = myelin_model::PropDef { name: name.into(), typ, info: Map::new().into() };
+    if model.add_tagprop(&def).is_ok() {
+        bench.set_model(model);
+    }
+}
+
+fn differs(bench: &Bench, op: &Value, text: &str) -> Option<String> {
+    let exp = op.get("exp")?;
+    let opts = op.get("opts").and_then(Value::as_map).cloned().unwrap_or_default();
+    let want_err = exp.get("err").and_then(|err| err.get("name")).and_then(Value::as_str).map(str::to_owned);
+    match op.get("op").and_then(Value::as_str)? {
+        "storm" => {
+            let said = bench.storm_opts(text, opts);
+            let have_err = said.error();
+            if have_err.as_ref().map(|err| err.name().to_owned()) != want_err {
+                return Some(format!("ERR want {want_err:?} have {have_err:?}"));
+            }
+            let strip = |pode: &Value| {
+                let mut info = pode.at(1).and_then(Value::as_map).cloned().unwrap_or_default();
+                if let Some(Value::Map(props)) = info.get("props") {
+                    let mut props = (**props).clone();
+                    props.remove(".created");
+                    info.insert("props", props);
+                }
+                Value::list([pode.at(0).cloned().unwrap_or_default(), Value::from(info)])
+            };
+            let want: Vec<Value> =
+                exp.get("nodes").and_then(Value::as_list).unwrap_or_default().iter().map(strip).collect();
+            let have: Vec<Value> = said.nodes().iter().map(strip).collect();
+            if want.len() != have.len() || !want.iter().zip(&have).all(|(one, two)| one.py_eq(two)) {
+                return Some(format!("NODES\n     want {want:?}\n     have {have:?}"));
+            }
+            let msgs = exp.get("msgs").and_then(Value::as_list).unwrap_or_default();
+            for kind in ["print", "warn"] {
+                let want: Vec<&Value> =
+                    msgs.iter().filter(|mesg| mesg.at(0).and_then(Value::as_str) == Some(kind)).collect();
+                let have = if kind == "print" { said.prints() } else { said.warns() };
+                let texts: Vec<Option<&str>> = want.iter().map(|mesg| mesg.at(1)?.get("mesg")?.as_str()).collect();
+                let same = texts.len() == have.len()
+                    && texts.iter().zip(&have).all(|(want, have)| want.is_none_or(|want| want == have));
+                if !same {
+                    return Some(format!("MSGS {kind} want {texts:?} have {have:?}"));
+                }
+            }
+            None
+        }
+        "callStorm" => match bench.call_opts(text, opts) {
+            Ok(have) => match exp.get("value") {
+                Some(want) if want.py_eq(&have) => None,
+                want => Some(format!("VALUE want {want:?} {want_err:?} have {have:?}")),
+            },
+            Err(err) if Some(err.name().to_owned()) == want_err => None,
+            Err(err) => Some(format!("CALL want {want_err:?} {:?} have {err:?}", exp.get("value"))),
+        },
+        _ => None,
+    }
+}
