@@ -234,6 +234,24 @@ async def aha(base):
                 items = [i async for i in prox.callAhaPeerApi(axon.iden, ('newp', (), {}), timeout=10)]
                 assert items[0][1][0] is False and items[0][1][1]['err'] == 'NoSuchMeth', items
             await raises('NoSuchName', s_telepath.openurl(provurl))
+            # provisioning of one of ours
+            registry = [f'ssl://127.0.0.1:{port}?hostname=aha.loop.test&certname=root@loop.test']
+            ourdir = os.path.join(base, 'our-jsonstor')
+            os.makedirs(ourdir)
+            oururl = await prox.addAhaSvcProv('00.jsonstor', {'conf': {'aha:registry': registry}})
+            info = s_telepath.chopurl(oururl)
+            oururl = f'ssl://127.0.0.1:{info["port"]}{info["path"]}?certhash={info["certhash"]}'
+            s_common.yamlsave({'aha:provision': oururl}, ourdir, 'cell.yaml')
+            async with service('jsonstor', ourdir):
+                for _ in range(100):
+                    got = await prox.getAhaSvc('jsonstor...')
+                    if got and got['svcinfo'].get('online'):
+                        break
+                    await asyncio.sleep(0.1)
+                assert got['svcinfo']['online'] and got['svcinfo']['urlinfo']['hostname'] == '00.jsonstor.loop.test', got
+                items = [i async for i in prox.callAhaPeerApi(got['svcinfo']['iden'], ('getCellIden', (), {}), timeout=10)]
+                assert items == [('00.jsonstor.loop.test', (True, got['svcinfo']['iden']))], items
+            assert os.path.isfile(os.path.join(ourdir, 'prov.done'))
             # enrolment
             userurl = await prox.addAhaUserEnroll('visi')
             await raises('DupUserName', prox.addAhaUserEnroll('visi'))
@@ -257,7 +275,8 @@ async def aha(base):
             assert 'certhash' in clone
     async with await s_aha.AhaCell.anit(dirn, conf={**conf_of(dirn), 'health:sysctl:checks': False}) as cell:
         names = [s['name'] async for s in cell.getAhaSvcs()]
-        assert names == ['00.axon.loop.test', '00.svc.loop.test', 'axon.loop.test', 'svc.loop.test'], names
+        assert names == ['00.axon.loop.test', '00.jsonstor.loop.test', '00.svc.loop.test', 'axon.loop.test',
+                         'jsonstor.loop.test', 'svc.loop.test'], names
         assert await cell.auth.getUserByName('visi@loop.test') is not None
 
 

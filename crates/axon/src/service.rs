@@ -33,6 +33,8 @@ pub async fn start(dirn: &Path, conf: Map) -> Result<Arc<Service>> {
     })
     .await?;
     let bound = cell.serve(api_maker(axon.clone())).await?;
+    // Clients from when an axon was reached through a cortex's listener ask for it by name.
+    cell.share_as("axon", api_maker(axon.clone()));
     Ok(Arc::new(Service { cell, axon, bound }))
 }
 

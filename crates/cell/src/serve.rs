@@ -115,6 +115,13 @@ impl Cell {
         Ok(bound)
     }
 
+    /// Offers the service under one more name.
+    pub fn share_as(&self, name: &str, make: ApiMaker) {
+        if let Some(dmon) = self.dmon() {
+            dmon.share(name, Arc::new(CellShare { cell: self.clone(), make }));
+        }
+    }
+
     /// Serves the methods that every service has, and no others.
     pub async fn serve_base(&self) -> Result<Option<Bound>> {
         self.serve(Arc::new(|base, _| Box::pin(async move { Ok(base as Arc<dyn Api>) }))).await
@@ -183,7 +190,7 @@ impl Cell {
             return Ok(info.clone());
         }
         let listen = self.conf().str("dmon:listen").unwrap_or_default();
-        let mut urlinfo = myelin_telepath::url::chop(&listen)?;
+        let mut urlinfo = myelin_telepath::UrlInfo::parse(&listen)?.map;
         urlinfo.remove("host");
         urlinfo.insert("port", i64::from(port));
         Ok(Map::new()

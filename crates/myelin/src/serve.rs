@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use myelin_cell::conf::{ConfDef, Kind, from_env};
 use myelin_cell::{Cell, CellSpec, Conf};
 use myelin_error::{Result, err};
+use myelin_telepath::env::TeleEnv;
 use myelin_telepath::yaml;
 use myelin_value::{Map, Value};
 
@@ -33,7 +34,8 @@ pub async fn run(service: &str, args: &[String]) -> Result<u8> {
     start_logging(&launch)?;
     // For HTTP clients, which take the process' own; a second start keeps the first.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    std::fs::create_dir_all(&launch.dirn)?;
+    myelin_cell::provision(&spec, &launch.dirn, &launch.conf).await?;
+    let _env = load_env(&spec, &launch)?;
     settle_listen(&spec, &mut launch)?;
     tracing::info!(service, dirn = %launch.dirn.display(), "starting");
     let cell = start(service, &launch.dirn, launch.conf).await?;
@@ -70,6 +72,17 @@ fn spec_of(service: &str) -> Result<CellSpec> {
         "jsonstor" => Ok(myelin_jsonstor::SPEC),
         _ => Err(err!("NoSuchName", mesg = format!("There is no service {service}."), name = service)),
     }
+}
+
+/// The certificates of the service and the AHA servers it knows, for everything the process connects to.
+fn load_env(spec: &CellSpec, launch: &Launch) -> Result<TeleEnv> {
+    let mut env = TeleEnv::for_cell(&launch.dirn)?;
+    env.add_certs(&launch.dirn.join("certs"));
+    let registry = Conf::load(&launch.dirn, spec.confs, launch.conf.clone())?.get("aha:registry");
+    if registry.is_truthy() {
+        env.add_aha(&registry)?;
+    }
+    Ok(env)
 }
 
 /// `--telepath` is where a service listens whose options do not say, and whose AHA name does not either.
