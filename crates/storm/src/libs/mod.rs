@@ -1,10 +1,79 @@
 //! Libraries: one file for each `$lib.x`, one line each in [`register`].
 
 mod base;
+mod base64;
+mod basex;
+mod cache;
+pub(crate) mod compression;
+mod crypto;
+mod csv;
+mod dict;
+mod env;
+mod gis;
+pub mod help;
+mod hex;
+mod ipv6;
+mod iters;
+mod json;
+pub mod jsontext;
+mod log;
+mod math;
+mod pack;
+pub(crate) mod pystruct;
+mod random;
+mod regex;
+pub mod schema;
+mod spooled;
+mod stats;
+mod str;
+mod strftime;
+mod tabular;
+mod tags;
+mod time;
+mod utils;
+mod vars;
+mod version;
+mod xml;
+mod yaml;
 
 use crate::registry::Registry;
 
 /// Puts the libraries of this crate into the registry.
 pub fn register(registry: &mut Registry) {
     base::register(registry);
+    crypto::register(registry);
+    for lib in [
+        &base64::LIB,
+        &basex::LIB,
+        &cache::LIB,
+        &csv::LIB,
+        &dict::LIB,
+        &env::LIB,
+        &gis::LIB,
+        &hex::LIB,
+        &ipv6::LIB,
+        &iters::LIB,
+        &json::LIB,
+        &log::LIB,
+        &math::LIB,
+        &pack::LIB,
+        &random::LIB,
+        &regex::LIB,
+        &spooled::LIB,
+        &stats::LIB,
+        &str::LIB,
+        &tabular::LIB,
+        &tags::LIB,
+        &time::LIB,
+        &utils::LIB,
+        &vars::LIB,
+        &version::LIB,
+        &xml::LIB,
+        &yaml::LIB,
+        &compression::BZIP2,
+        &compression::GZIP,
+        &compression::ZLIB,
+    ] {
+        registry.add_lib(lib);
+    }
 }

@@ -1,9 +1,13 @@
 //! Methods and properties of the built-in kinds, one file each.
 
+mod bytes;
 mod collect;
 mod node;
+mod number;
 mod path;
 mod query;
+pub(crate) mod str;
+pub(crate) mod text;
 
 use crate::ctl::Flow;
 use crate::item::Item;
@@ -14,6 +18,9 @@ use crate::rt::Rt;
 /// Puts the tables of this crate into the registry.
 pub fn register(registry: &mut Registry) {
     collect::register(registry);
+    for def in [&bytes::TYPE, &number::TYPE, &str::TYPE] {
+        registry.add_type(def);
+    }
     node::register(registry);
     path::register(registry);
     query::register(registry);

@@ -1,0 +1,20 @@
+//! `$lib.crypto`: hashes, keys, signatures, tokens.
+
+mod der;
+mod ecc;
+mod ethereum;
+mod hashes;
+mod jwk;
+mod jwt;
+mod keccak;
+mod keys;
+mod rsa;
+
+use crate::registry::Registry;
+
+/// Puts the libraries into the registry.
+pub fn register(registry: &mut Registry) {
+    for lib in [&hashes::HASHES, &hashes::HMAC, &keys::RSA, &keys::ECC, &jwt::LIB, &ethereum::LIB] {
+        registry.add_lib(lib);
+    }
+}
