@@ -22,6 +22,7 @@ use crate::parts::graphs::Graphs;
 use crate::parts::macros::Macros;
 use crate::parts::packages::Packages;
 use crate::parts::queues::Queues;
+use crate::parts::stores::Stores;
 use crate::parts::tagmodel::TagModel;
 use crate::parts::triggers::{self, Triggers};
 use crate::parts::vars::Vars;
@@ -58,6 +59,8 @@ pub struct Cortex {
     pub tagmodel: Arc<TagModel>,
     /// Packages.
     pub packages: Arc<Packages>,
+    /// Files and documents.
+    pub stores: Stores,
     /// Vaults.
     pub vaults: Arc<Vaults>,
     /// Triggers.
@@ -126,6 +129,7 @@ impl Cortex {
             vaults.clone(),
         ];
         cell.nexus().add_handler(cell.iden(), Arc::new(Parts::new(&cell, parts)));
+        let stores = Stores::open(&cell)?;
         let core = Cortex {
             cell,
             model,
@@ -137,6 +141,7 @@ impl Cortex {
             graphs,
             tagmodel,
             packages,
+            stores,
             vaults,
             triggers,
             on_package,

@@ -17,6 +17,7 @@ mod runt;
 mod service;
 pub mod stack;
 pub mod version;
+mod wait;
 
 pub use api::CoreApi;
 pub use cortex::{Cortex, SPEC};

@@ -1,6 +1,8 @@
 //! Storm libraries about the parts of a cortex that reach outside or keep things for users: files, documents, vaults,
 //! HTTP endpoints, jobs, background queries, other services.
 
+mod axon;
+pub mod jsonstor;
 mod vault;
 
 use std::sync::Arc;
@@ -16,6 +18,8 @@ use crate::host::QueryUser;
 
 /// Puts the libraries into the registry.
 pub fn register(registry: &mut Registry) {
+    axon::register(registry);
+    jsonstor::register(registry);
     vault::register(registry);
 }
 

@@ -12,6 +12,7 @@ pub mod packages;
 
 pub mod macros;
 pub mod queues;
+pub mod stores;
 pub mod tagmodel;
 pub mod triggers;
 pub mod vars;
