@@ -145,11 +145,15 @@ impl Host for Cortex {
     }
 
     fn pure_cmd(&self, name: &str) -> Option<Arc<Map>> {
-        self.packages.loaded().commands.get(name).cloned()
+        self.packages.loaded().commands.get(name).cloned().or_else(|| crate::cmds::find(name))
     }
 
     fn pure_cmds(&self) -> Vec<Arc<Map>> {
-        self.packages.loaded().commands.values().cloned().collect()
+        let loaded = self.packages.loaded();
+        let builtin = crate::cmds::all()
+            .iter()
+            .filter(|cmd| !cmd.get_str("name").is_some_and(|name| loaded.commands.contains_key(name)));
+        builtin.chain(loaded.commands.values()).cloned().collect()
     }
 
     fn module(&self, name: &str, reqvers: Option<&str>) -> Option<Arc<Map>> {

@@ -7,6 +7,7 @@
 
 pub mod agenda;
 pub mod api;
+pub mod cmds;
 mod conf;
 mod cortex;
 pub mod host;
