@@ -11,6 +11,8 @@ import signal
 import asyncio
 import argparse
 import hashlib
+import threading
+import http.server
 import tempfile
 import subprocess
 import contextlib
@@ -109,6 +111,20 @@ async def axon(base):
             metrics = await prox.metrics()
             assert metrics['file:count'] == 5, metrics
             await raises('NoSuchFile', prox.get(b'\x02' * 32).list())
+            # requests
+            async with web(base) as url:
+                info = await prox.wget(f'{url}/axon.log')
+                assert info['ok'] and info['code'] == 200 and info['size'] > 0, info
+                assert await prox.has(s_common.uhex(info['hashes']['sha256']))
+                assert info['request']['method'] == 'GET' and info['reason'] == 'OK', info
+                info = await prox.wget(f'{url}/newp')
+                assert info['ok'] and info['code'] == 404, info
+                info = await prox.wput(sha, f'{url}/put')
+                assert info['ok'] and info['code'] == 501, info
+            info = await prox.wget('http://127.0.0.1:1/newp')
+            assert info['ok'] is False and info['code'] == -1 and info['err'][0] == 'ClientConnectorError', info
+            hashes = [h async for h in prox.hashes(0)]
+            metrics = await prox.metrics()
             # permissions
             user = await prox.addUser('visi', passwd='secret')
             offs = await prox.getNexsIndx()
@@ -125,7 +141,23 @@ async def axon(base):
     async with service('axon', dirn, '--nexslog-en'):
         async with await s_telepath.openurl(f'cell://{dirn}') as prox:
             assert await prox.has(hashlib.sha256(b'from the original').digest())
-            assert (await prox.metrics())['file:count'] == 6
+            assert (await prox.metrics())['file:count'] == metrics['file:count'] + 1
+
+
+@contextlib.asynccontextmanager
+async def web(dirn):
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, directory=dirn, **kwargs)
+
+        def log_message(self, *args):
+            pass
+    server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f'http://127.0.0.1:{server.server_port}'
+    finally:
+        server.shutdown()
 
 
 async def jsonstor(base):

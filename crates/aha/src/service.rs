@@ -62,6 +62,11 @@ pub async fn start(dirn: &Path, conf: Map) -> Result<Arc<Service>> {
         if let Some(port) = bound.port() {
             aha.set_prov_port(port);
         }
+        let (done, ending) = (cell.done().clone(), dmon.clone());
+        tokio::spawn(async move {
+            done.cancelled().await;
+            ending.fini().await;
+        });
         (prov_dmon, prov_bound) = (Some(dmon), Some(bound));
     }
     Ok(Arc::new(Service { cell, aha, bound, prov_bound, prov_dmon }))

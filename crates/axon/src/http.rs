@@ -199,7 +199,7 @@ impl Axon {
     async fn body_of(&self, sha256: &[u8]) -> Result<(Body, u64), Failed> {
         let (axon, sha256) = (self.clone(), sha256.to_vec());
         let (chunks, size) = blocking(move || Ok((axon.get(&sha256)?, axon.req_size(&sha256)?))).await?;
-        let chunks = chunks.map(|chunk| chunk.map(|byts| Value::Bytes(byts)));
+        let chunks = chunks.map(|chunk| chunk.map(Value::Bytes));
         let stream = crate::axon::stream_of(chunks).map(|chunk| match chunk {
             Ok(Value::Bytes(byts)) => Ok(bytes::Bytes::from_owner(byts)),
             Ok(_) => Ok(bytes::Bytes::new()),

@@ -52,12 +52,7 @@ pub async fn run(service: &str, args: &[String]) -> Result<u8> {
 
 async fn start(service: &str, dirn: &Path, conf: Map) -> Result<Cell> {
     match service {
-        "aha" => myelin_aha::start(dirn, conf).await.map(|service| {
-            // The provisioning listener lives as long as the process.
-            let cell = service.cell.clone();
-            std::mem::forget(service);
-            cell
-        }),
+        "aha" => myelin_aha::start(dirn, conf).await.map(|service| service.cell.clone()),
         "axon" => myelin_axon::start(dirn, conf).await.map(|service| service.cell.clone()),
         "cortex" => myelin_cortex::start(dirn, conf).await.map(|core| core.cell.clone()),
         _ => myelin_jsonstor::start(dirn, conf).await.map(|service| service.cell.clone()),
