@@ -59,6 +59,19 @@ fn add_tagprop(bench: &Bench, op: &Value) {
     }
 }
 
+/// Identifiers are random and times pass: they all look alike here.
+fn blur(valu: &Value) -> Value {
+    match valu {
+        Value::Str(text) if text.len() >= 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) => Value::from("*"),
+        Value::Str(text) if text.starts_with("guid:") => Value::from("*"),
+        Value::Int(int) if *int > 1_790_000_000_000 => Value::from("*"),
+        Value::List(items) => Value::list(items.iter().map(blur)),
+        Value::Map(map) if map.contains("$any") => Value::from("*"),
+        Value::Map(map) => map.iter().map(|(key, valu)| (blur(key), blur(valu))).collect::<Map>().into(),
+        other => other.clone(),
+    }
+}
+
 fn differs(bench: &Bench, op: &Value, text: &str) -> Option<String> {
     let exp = op.get("exp")?;
     let opts = op.get("opts").and_then(Value::as_map).cloned().unwrap_or_default();
@@ -71,13 +84,15 @@ fn differs(bench: &Bench, op: &Value, text: &str) -> Option<String> {
                 return Some(format!("ERR want {want_err:?} have {have_err:?}"));
             }
             let strip = |pode: &Value| {
-                let mut info = pode.at(1).and_then(Value::as_map).cloned().unwrap_or_default();
-                if let Some(Value::Map(props)) = info.get("props") {
-                    let mut props = (**props).clone();
-                    props.remove(".created");
-                    info.insert("props", props);
-                }
-                Value::list([pode.at(0).cloned().unwrap_or_default(), Value::from(info)])
+                blur(&{
+                    let mut info = pode.at(1).and_then(Value::as_map).cloned().unwrap_or_default();
+                    if let Some(Value::Map(props)) = info.get("props") {
+                        let mut props = (**props).clone();
+                        props.remove(".created");
+                        info.insert("props", props);
+                    }
+                    Value::list([pode.at(0).cloned().unwrap_or_default(), Value::from(info)])
+                })
             };
             let want: Vec<Value> =
                 exp.get("nodes").and_then(Value::as_list).unwrap_or_default().iter().map(strip).collect();
@@ -101,7 +116,7 @@ fn differs(bench: &Bench, op: &Value, text: &str) -> Option<String> {
         }
         "callStorm" => match bench.call_opts(text, opts) {
             Ok(have) => match exp.get("value") {
-                Some(want) if want.py_eq(&have) => None,
+                Some(want) if blur(want).py_eq(&blur(&have)) => None,
                 want => Some(format!("VALUE want {want:?} {want_err:?} have {have:?}")),
             },
             Err(err) if Some(err.name().to_owned()) == want_err => None,

@@ -212,10 +212,7 @@ pub fn prop_and_valu(rt: &Rt, rel: &RelProp, path: Option<&Path>) -> Flow<Option
     let Some(path) = path else { return Ok(None) };
     let Some(mut node) = path.node() else { return Ok(None) };
     let full = rel_name(rt, rel, Some(path))?;
-    let missing = |name: &str, node: &Node| {
-        let mesg = format!("No property named {name}.");
-        rt.at(rel.span(), err!("NoSuchProp", mesg = mesg, name = name, form = node.form_name()).into())
-    };
+    let missing = |name: &str, node: &Node| no_prop(rt, rel, Some(path), name, node.form_name());
     let mut steps = full.split("::").peekable();
     let single = !full.contains("::");
     while let Some(name) = steps.next() {

@@ -8,7 +8,7 @@ use myelin_error::{Error, err};
 use myelin_value::{Map, Value};
 
 use crate::ctl::Flow;
-use crate::item::{Arg, Args, Dflt, FuncDef, Item, StormObj};
+use crate::item::{Arg, Args, Dflt, FuncDef, Item, StormObj, TypeDef};
 use crate::registry::{LibDef, Registry};
 use crate::rt::{Rt, VarMap, var_map};
 
@@ -50,25 +50,19 @@ static LIB: LibDef = LibDef {
         FuncDef::ro("range", &[Arg::req("stop"), Arg::opt("start", Dflt::Null), Arg::opt("step", Dflt::Null)], range),
         FuncDef::ro("sorted", &[Arg::req("valu"), Arg::opt("reverse", Dflt::Bool(false))], sorted),
         FuncDef::ro("cast", &[Arg::req("name"), Arg::req("valu")], |rt, _, args| {
-            let (name, valu) = (args.str(rt, 0)?, args.item(1).tostor(rt, false)?);
+            let (name, valu) = (args.str(rt, 0)?, args.prim(rt, 1)?);
             let model = rt.model();
             let typ = model.typ(&name).ok_or_else(|| no_type(&name))?;
             Ok(Item::deep(&typ.norm(&rt.norm_cx(), &valu)?.value))
         }),
         FuncDef::ro("trycast", &[Arg::req("name"), Arg::req("valu")], |rt, _, args| {
-            let (name, valu) = (args.str(rt, 0)?, args.item(1).tostor(rt, false)?);
+            let (name, valu) = (args.str(rt, 0)?, args.prim(rt, 1)?);
             let model = rt.model();
             let typ = model.typ(&name).ok_or_else(|| no_type(&name))?;
             match typ.norm(&rt.norm_cx(), &valu) {
                 Ok(norm) => Ok(Item::list([Item::from(true), Item::deep(&norm.value)])),
-                Err(error) => {
-                    let valu = Item::dict([
-                        ("err", Item::from(error.name())),
-                        ("errmsg", Item::from(error.message())),
-                        ("errinfo", Item::deep(&Value::from(error.info().clone()))),
-                    ]);
-                    Ok(Item::list([Item::from(false), valu]))
-                }
+                Err(error) if error.is("BadTypeValu") => Ok(Item::list([Item::from(false), Item::NULL])),
+                Err(error) => Err(error.into()),
             }
         }),
         FuncDef::ro("repr", &[Arg::req("name"), Arg::req("valu")], |rt, _, args| {
@@ -104,6 +98,7 @@ static LIB: LibDef = LibDef {
 /// Puts the library into the registry.
 pub fn register(registry: &mut Registry) {
     registry.add_lib(&LIB);
+    registry.add_type(&SETTERS);
 }
 
 fn no_type(name: &str) -> Error {
@@ -254,11 +249,11 @@ fn pprint(rt: &Rt, _lib: &Item, args: Args) -> Flow<Item> {
     let prefix = args.str(rt, 1)?;
     let clamp = args.opt_int(rt, 2)?;
     if clamp.is_some_and(|clamp| clamp < 3) {
-        crate::fail!("BadArg", mesg = "Invalid clamp length.", clamp = clamp);
+        crate::fail!("StormRuntimeError", mesg = "Invalid clamp length.", clamp = clamp);
     }
     let valu = args.prim(rt, 0);
     let text = match valu {
-        Ok(valu) => myelin_model::types::py::repr_text(&valu),
+        Ok(valu) => myelin_model::types::py::repr_text(&sorted_maps(&valu)),
         Err(_) => args.item(0).torepr(rt, false)?,
     };
     for line in text.lines() {
@@ -272,6 +267,36 @@ fn pprint(rt: &Rt, _lib: &Item, args: Args) -> Flow<Item> {
     }
     Ok(Item::NULL)
 }
+
+/// A value with the keys of its maps in order, as Python's `pprint` shows it.
+fn sorted_maps(valu: &Value) -> Value {
+    match valu {
+        Value::List(items) => Value::list(items.iter().map(sorted_maps)),
+        Value::Map(map) => {
+            let mut items: Vec<(Value, Value)> =
+                map.iter().map(|(key, valu)| (key.clone(), sorted_maps(valu))).collect();
+            items.sort_by(|(left, _), (right, _)| {
+                myelin_model::types::py::cmp(left, right).unwrap_or(std::cmp::Ordering::Equal)
+            });
+            items.into_iter().collect::<Map>().into()
+        }
+        other => other.clone(),
+    }
+}
+
+/// What may be set on `$lib`.
+static SETTERS: TypeDef = TypeDef {
+    name: "lib",
+    funcs: &[],
+    getters: &[],
+    setters: &[("debug", true, |rt, this, valu| match this {
+        Item::Lib(path) if path.is_empty() => {
+            rt.set_debug(valu.tobool(rt)?);
+            Ok(())
+        }
+        _ => crate::fail!("StormRuntimeError", mesg = "This library does not support assignment."),
+    })],
+};
 
 /// A module of a package, as `$lib.import()` gives it.
 struct Module {

@@ -296,12 +296,34 @@ fn req_form(rt: &Rt, oper: &OperRef, add: &NodeAdd, path: Option<&Path>) -> Flow
     rt.mark(span, rt.model().req_form(&name).cloned())
 }
 
+/// The value to add: a live node in it stands for a reference where the type wants one, else for its value.
+fn add_valu(rt: &Rt, form: &Form, item: &Item) -> Flow<Value> {
+    let ndefs = match form.typ.ctor {
+        CtorKind::Ndef => return item.tostor(rt, true),
+        CtorKind::Edge | CtorKind::TimeEdge => None,
+        CtorKind::Array => Some(form.typ.array_type().is_some_and(|item| item.ctor == CtorKind::Ndef)),
+        CtorKind::Comp => None,
+        _ => Some(false),
+    };
+    let (None, Some(items)) = (ndefs, item.members()) else { return item.tostor(rt, ndefs == Some(true)) };
+    let fields = form.typ.imp().fields();
+    let model = rt.model();
+    let mut retn = Vec::with_capacity(items.len());
+    for (indx, item) in items.iter().enumerate() {
+        let isndef = match fields.get(indx) {
+            Some(field) if form.typ.ctor == CtorKind::Comp => field.typ(&*model)?.ctor == CtorKind::Ndef,
+            _ => form.typ.ctor != CtorKind::Comp,
+        };
+        retn.push(item.tostor(rt, isndef)?);
+    }
+    Ok(Value::list(retn))
+}
+
 /// The nodes that an added value stands for, added one by one.
 fn adds(rt: &Rt, form: Arc<Form>, add: &NodeAdd, path: Option<&Path>) -> Flow<NodeGenr> {
     let is_try = add.op.is_try();
     let item = compute(rt, &add.value, path)?;
-    let isndef = form.typ.ctor == CtorKind::Ndef;
-    let valu = item.tostor(rt, isndef)?;
+    let valu = add_valu(rt, &form, &item)?;
     let mut vals = match form.typ.type_vals(&rt.norm_cx(), &valu) {
         Err(error) if is_try && error.is("BadTypeValu") => return Ok(empty()),
         other => other?,

@@ -160,10 +160,22 @@ fn one_prop(rt: &Rt, oper: &OperRef, prop: &Arc<Prop>, path: Option<&Path>, reve
             if let Some((cmpr, valu)) = cmpr
                 && let Ok(nodes) = snap.by_prop_valu(&full, &cmpr, &valu, reverse)
             {
-                return Ok(nodes);
+                return Ok(or_all(snap, &full, nodes, reverse));
             }
             snap.by_prop(&full, reverse)
         }
+    }
+}
+
+/// Nodes by a value; where the index cannot compare so, all nodes with the property: the filter does the rest.
+fn or_all(snap: &Arc<Snap>, full: &str, mut nodes: Nodes, reverse: bool) -> Nodes {
+    match nodes.next() {
+        None => Box::new(std::iter::empty()),
+        Some(Ok(node)) => Box::new(std::iter::once(Ok(node)).chain(nodes)),
+        Some(Err(_)) => match snap.by_prop(full, reverse) {
+            Ok(nodes) => nodes,
+            Err(error) => Box::new(std::iter::once(Err(error))),
+        },
     }
 }
 

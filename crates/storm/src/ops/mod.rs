@@ -188,13 +188,14 @@ pub fn forked(path: Path, link: Option<myelin_value::Value>, mut nodes: Nodes) -
 pub struct OperRef {
     query: Arc<Query>,
     indx: usize,
-    edit: Option<usize>,
+    /// The way into edit parentheses, which may hold others.
+    edits: smallvec::SmallVec<[u32; 4]>,
 }
 
 impl OperRef {
     /// The operator at a position.
     pub fn new(query: &Arc<Query>, indx: usize) -> OperRef {
-        OperRef { query: query.clone(), indx, edit: None }
+        OperRef { query: query.clone(), indx, edits: smallvec::SmallVec::new() }
     }
 
     /// The tree.
@@ -209,7 +210,9 @@ impl OperRef {
 
     /// An edit inside edit parentheses.
     fn inner(&self, edit: usize) -> OperRef {
-        OperRef { edit: Some(edit), ..self.clone() }
+        let mut inner = self.clone();
+        inner.edits.push(u32::try_from(edit).unwrap_or(u32::MAX));
+        inner
     }
 }
 
@@ -217,11 +220,15 @@ impl Deref for OperRef {
     type Target = Oper;
 
     fn deref(&self) -> &Oper {
-        let oper = &self.query.ops[self.indx];
-        match (self.edit, &oper.kind) {
-            (Some(indx), OperKind::Edit(Edit::Parens { edits, .. })) => &edits[indx],
-            _ => oper,
+        let mut oper = &self.query.ops[self.indx];
+        for indx in &self.edits {
+            if let OperKind::Edit(Edit::Parens { edits, .. }) = &oper.kind
+                && let Some(inner) = edits.get(*indx as usize)
+            {
+                oper = inner;
+            }
         }
+        oper
     }
 }
 

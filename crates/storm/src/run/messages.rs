@@ -259,6 +259,10 @@ impl StormQuery {
         let retn = match done {
             Ok(()) => Ok(Value::Null),
             Err(Ctl::Ctrl(ctrl)) => match (*ctrl, &held) {
+                (Ctrl::Exit, _) => Err(Error::mesg("StormExit", "The query ended itself.")),
+                (Ctrl::Return(item), _) if holds_set(&item) => {
+                    Err(Error::mesg("NotMsgpackSafe", "A set cannot be sent: make it a list."))
+                }
                 (Ctrl::Return(item), Some(rt)) => item.toprim(rt).map_err(|error| {
                     error.into_error().unwrap_or_else(|| Error::mesg("SynErr", "The returned value is no primitive."))
                 }),
@@ -353,6 +357,16 @@ impl StormQuery {
                 info.insert(key, map);
             }
         }
+    }
+}
+
+/// Whether a set is in a value: sets cannot be sent.
+fn holds_set(item: &Item) -> bool {
+    match item {
+        Item::Set(_) => true,
+        Item::List(list) => list.lock().iter().any(holds_set),
+        Item::Dict(dict) => dict.lock().values().any(holds_set),
+        _ => false,
     }
 }
 
