@@ -11,6 +11,7 @@ pub mod cmds;
 mod conf;
 mod cortex;
 pub mod host;
+pub mod libs;
 mod libs2;
 pub mod parts;
 pub mod queries;

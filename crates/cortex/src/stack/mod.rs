@@ -245,6 +245,7 @@ impl Stack {
     pub fn pack_layer(layer: &Layer) -> Map {
         let mut info = layer.info();
         // Memory-mapped and on disk: what is used is what counts.
+        info.insert("offset", layer.edit_indx());
         info.insert("totalsize", layer.used_bytes());
         info
     }
