@@ -7,9 +7,9 @@ use myelin_cell::User as CellUser;
 use myelin_error::Result;
 use myelin_model::{Model, NormCx, NormEnv};
 use myelin_storm::View;
-use myelin_storm::host::RuntNode;
+use myelin_storm::host::{Change, RuntNode};
 use myelin_storm::store_graph::GraphView;
-use myelin_storm::{Host, Registry, Rt, User};
+use myelin_storm::{Flow, Host, Node, Registry, Rt, User};
 use myelin_value::{Map, Value};
 
 use crate::Cortex;
@@ -65,6 +65,7 @@ impl Cortex {
     pub fn registry(&self) -> &'static Arc<Registry> {
         static REGISTRY: LazyLock<Arc<Registry>> = LazyLock::new(|| {
             let mut registry = Registry::builtin();
+            crate::libs::register(&mut registry);
             crate::libs2::register(&mut registry);
             Arc::new(registry)
         });
@@ -177,6 +178,10 @@ impl Host for Cortex {
 
     fn tag_prune(&self, tag: &str) -> Vec<String> {
         self.tagmodel.prune(tag)
+    }
+
+    fn changed(&self, rt: &Rt, node: &Node, change: &Change) -> Flow<()> {
+        crate::libs::fire::changed(self, rt, node, change)
     }
 
     fn log_query(&self, text: &str, user: &dyn User, _info: &Map) {

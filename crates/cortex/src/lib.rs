@@ -14,6 +14,7 @@ pub mod host;
 pub mod libs;
 mod libs2;
 pub mod parts;
+pub mod perms;
 pub mod queries;
 mod runt;
 mod service;
