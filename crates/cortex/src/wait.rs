@@ -59,3 +59,28 @@ pub fn query<F: Future>(rt: &Rt, future: F) -> Flow<F::Output> {
         }
     })
 }
+
+/// Cancels a query when a token is; until the guard is dropped.
+pub fn cancel_with(
+    token: tokio_util::sync::CancellationToken,
+    cancel: std::sync::Arc<myelin_storm::rt::Cancel>,
+) -> CancelGuard {
+    CancelGuard(RUNTIME.spawn(async move {
+        token.cancelled().await;
+        cancel.cancel();
+    }))
+}
+
+/// Stops watching when it is dropped.
+pub struct CancelGuard(tokio::task::JoinHandle<()>);
+
+impl Drop for CancelGuard {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Lets a future run on its own.
+pub fn spawn(future: impl Future<Output = ()> + Send + 'static) {
+    drop(RUNTIME.spawn(future));
+}
