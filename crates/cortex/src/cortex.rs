@@ -17,11 +17,13 @@ use myelin_slab::tables::SafeKeyVal;
 use myelin_value::{Map, Value};
 
 use crate::conf::CORTEX_CONFS;
+use crate::parts::dmons::Dmons;
 use crate::parts::extmodel::{InUse, ModelExt};
 use crate::parts::graphs::Graphs;
 use crate::parts::macros::Macros;
 use crate::parts::packages::Packages;
 use crate::parts::queues::Queues;
+use crate::parts::services::Services;
 use crate::parts::stores::Stores;
 use crate::parts::tagmodel::TagModel;
 use crate::parts::triggers::{self, Triggers};
@@ -59,6 +61,10 @@ pub struct Cortex {
     pub tagmodel: Arc<TagModel>,
     /// Packages.
     pub packages: Arc<Packages>,
+    /// Queries that run in the background.
+    pub dmons: Arc<Dmons>,
+    /// Other services.
+    pub services: Arc<Services>,
     /// Files and documents.
     pub stores: Stores,
     /// Vaults.
@@ -115,9 +121,11 @@ impl Cortex {
                 hook(pkgdef.clone());
             }
         });
-        let packages = Arc::new(Packages::open(cell.slab(), &stor, model.clone(), on_add, pusher)?);
+        let packages = Arc::new(Packages::open(cell.slab(), &stor, model.clone(), on_add, pusher.clone())?);
+        let dmons = Arc::new(Dmons::open(cell.slab(), &stor, cell.auth().clone(), pusher.clone())?);
+        let services = Arc::new(Services::open(cell.slab(), &stor, packages.clone(), pusher)?);
 
-        let parts: [Arc<dyn Part>; 9] = [
+        let parts: [Arc<dyn Part>; 11] = [
             Arc::new(StackPart(stack.clone())),
             vars.clone(),
             queues.clone(),
@@ -127,6 +135,8 @@ impl Cortex {
             tagmodel.clone(),
             packages.clone(),
             vaults.clone(),
+            dmons.clone(),
+            services.clone(),
         ];
         cell.nexus().add_handler(cell.iden(), Arc::new(Parts::new(&cell, parts)));
         let stores = Stores::open(&cell)?;
@@ -141,6 +151,8 @@ impl Cortex {
             graphs,
             tagmodel,
             packages,
+            dmons,
+            services,
             stores,
             vaults,
             triggers,
@@ -148,7 +160,9 @@ impl Cortex {
         };
         core.first_boot()?;
         core.cell.start()?;
-        Ok(Arc::new(core))
+        let core = Arc::new(core);
+        crate::background::begin(&core);
+        Ok(core)
     }
 
     /// What a new cortex has that comes through no event.

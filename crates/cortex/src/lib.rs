@@ -7,6 +7,7 @@
 
 pub mod agenda;
 pub mod api;
+mod background;
 pub mod cmds;
 mod conf;
 mod cortex;

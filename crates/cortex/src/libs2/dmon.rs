@@ -11,10 +11,12 @@ const IDEN: &[Arg] = &[Arg::req("iden")];
 static LIB: LibDef = LibDef {
     path: "dmon",
     funcs: &[
-        FuncDef::rw("add", &[Arg::req("text"), Arg::opt("name", Dflt::Str("noname")), Arg::opt("ddef", Dflt::Null)], add),
-        FuncDef::ro("get", IDEN, |rt, _, args| {
-            Ok(core(rt)?.dmons.get(&args.str(rt, 0)?).map_or(Item::NULL, data))
-        }),
+        FuncDef::rw(
+            "add",
+            &[Arg::req("text"), Arg::opt("name", Dflt::Str("noname")), Arg::opt("ddef", Dflt::Null)],
+            add,
+        ),
+        FuncDef::ro("get", IDEN, |rt, _, args| Ok(core(rt)?.dmons.get(&args.str(rt, 0)?).map_or(Item::NULL, data))),
         FuncDef::ro("list", &[], |rt, _, _| {
             Ok(data(core(rt)?.dmons.list().into_iter().map(Value::from).collect::<Value>()))
         }),

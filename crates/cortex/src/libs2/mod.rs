@@ -2,7 +2,9 @@
 //! HTTP endpoints, jobs, background queries, other services.
 
 mod axon;
+mod dmon;
 pub mod jsonstor;
+mod service;
 mod vault;
 
 use std::sync::Arc;
@@ -19,6 +21,8 @@ use crate::host::QueryUser;
 /// Puts the libraries into the registry.
 pub fn register(registry: &mut Registry) {
     axon::register(registry);
+    dmon::register(registry);
+    service::register(registry);
     jsonstor::register(registry);
     vault::register(registry);
 }

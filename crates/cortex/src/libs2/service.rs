@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use myelin_error::err;
 use myelin_storm::item::{Genr, StormObj};
-use myelin_storm::{Arg, Args, Dflt, Flow, FuncDef, Item, LibDef, Registry, Rt};
+use myelin_storm::{Arg, Dflt, Flow, FuncDef, Item, LibDef, Registry, Rt};
 use myelin_telepath::{Answer, Proxy, RemoteShare, Todo};
 use myelin_value::{Map, Value};
 
@@ -86,8 +86,7 @@ static TELEPATH: LibDef = LibDef {
             rt.confirm(&["storm", "lib", "telepath", "open", &scheme], None)?;
         }
         let proxy = wait::query(rt, Proxy::open(&url))??;
-        let proxy = Opened(proxy);
-        Ok(Item::obj(ProxyObj { target: Target::Proxy(Arc::new(proxy)) }))
+        Ok(Item::obj(ProxyObj { target: Target::Proxy(proxy) }))
     })],
     consts: &[],
 };
@@ -108,29 +107,17 @@ fn may_get(rt: &Rt, svc: &Service) -> Flow<()> {
     Ok(())
 }
 
-/// A connection that a query opened; it ends with the last object that uses it.
-struct Opened(Proxy);
-
-impl Drop for Opened {
-    fn drop(&mut self) {
-        let proxy = self.0.clone();
-        wait::spawn(async move { proxy.fini().await });
-    }
-}
-
 #[derive(Clone)]
 enum Target {
-    Proxy(Arc<Opened>),
-    Service(Arc<Service>, Proxy),
-    Share(Arc<RemoteShare>, Option<Arc<Opened>>),
+    Proxy(Proxy),
+    Share(Arc<RemoteShare>),
 }
 
 impl Target {
     fn is_genr(&self, name: &str) -> bool {
         match self {
-            Target::Proxy(opened) => opened.0.is_genr(name),
-            Target::Service(_, proxy) => proxy.is_genr(name),
-            Target::Share(..) => false,
+            Target::Proxy(proxy) => proxy.is_genr(name),
+            Target::Share(_) => false,
         }
     }
 }
@@ -186,7 +173,7 @@ impl StormObj for ServiceObj {
                 return Err(err!("StormRuntimeError", mesg = mesg, name = &*name, service = &*self.svc.name).into());
             }
         };
-        method(&Target::Service(self.svc.clone(), proxy), &name)
+        method(&Target::Proxy(proxy), &name)
     }
 }
 
@@ -208,14 +195,13 @@ impl Method {
     }
 
     fn task(&self, rt: &Rt, todo: Todo) -> Flow<Item> {
-        let (answer, opened) = match &self.target {
-            Target::Proxy(opened) => (wait::query(rt, opened.0.task(todo, None))??, Some(opened.clone())),
-            Target::Service(_, proxy) => (wait::query(rt, proxy.task(todo, None))??, None),
-            Target::Share(share, _) => return Ok(data(wait::query(rt, share.call(todo))??)),
+        let answer = match &self.target {
+            Target::Proxy(proxy) => wait::query(rt, proxy.task(todo, None))??,
+            Target::Share(share) => return Ok(data(wait::query(rt, share.call(todo))??)),
         };
         Ok(match answer {
             Answer::Value(valu) => data(valu),
-            Answer::Share(share) => Item::obj(ProxyObj { target: Target::Share(Arc::new(share), opened) }),
+            Answer::Share(share) => Item::obj(ProxyObj { target: Target::Share(Arc::new(share)) }),
             Answer::Genr(genr) => items(rt, genr),
         })
     }

@@ -77,7 +77,9 @@ impl Dmons {
     /// The core to run in, on a leader.
     fn leader(&self) -> Option<Weak<Cortex>> {
         let core = self.core.get()?;
-        core.upgrade().is_some_and(|core| core.cell.is_active() && !core.cell.conf().is_on("safemode")).then(|| core.clone())
+        core.upgrade()
+            .is_some_and(|core| core.cell.is_active() && !core.cell.conf().is_on("safemode"))
+            .then(|| core.clone())
     }
 
     /// The definition of a dmon and how it fares; nothing if there is none.

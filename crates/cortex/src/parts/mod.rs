@@ -4,6 +4,7 @@
 //! check and prepare, then push the event through a [`Pusher`]. What is made by chance or by the clock (idens, times) is
 //! made before the event is pushed, so that mirrors apply the same.
 
+pub mod dmons;
 pub mod easyperm;
 pub mod extmodel;
 pub mod graphs;
@@ -12,6 +13,7 @@ pub mod packages;
 
 pub mod macros;
 pub mod queues;
+pub mod services;
 pub mod stores;
 pub mod tagmodel;
 pub mod triggers;

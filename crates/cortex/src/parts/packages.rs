@@ -231,6 +231,17 @@ impl Packages {
         self.pusher.push("cmd:del", [name.into()]).map(drop)
     }
 
+    /// Removes the packages of a service, as part of the event that removes the service.
+    pub fn drop_of_service(&self, cx: &mut ApplyCx<'_>, svciden: &str) -> Result<()> {
+        for (name, pkgdef) in &self.loaded().packages {
+            if pkgdef.get_str("svciden") == Some(svciden) {
+                self.packages.del(cx, name)?;
+                self.update(|loaded| loaded.remove(name));
+            }
+        }
+        Ok(())
+    }
+
     fn update(&self, change: impl FnOnce(&mut Loaded)) {
         let mut next = Loaded::clone(&self.loaded.load());
         change(&mut next);

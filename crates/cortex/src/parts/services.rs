@@ -50,7 +50,8 @@ impl Services {
     pub fn find(&self, name: &str) -> Option<Arc<Service>> {
         let services = self.services.lock();
         let by_iden = services.get(name).cloned();
-        let by_name = || services.values().find(|svc| svc.name == name || svc.own_name().as_deref() == Some(name)).cloned();
+        let by_name =
+            || services.values().find(|svc| svc.name == name || svc.own_name().as_deref() == Some(name)).cloned();
         by_iden.or_else(by_name)
     }
 
