@@ -25,6 +25,9 @@ pub struct Hit {
     pub data: Option<NodeData>,
 }
 
+/// Values by name, each with the layer it is from.
+pub type Placed = IndexMap<Arc<str>, (Value, Arc<str>)>;
+
 /// A node merged over the layers of a view, lowest layer first.
 #[derive(Clone, Debug, Default)]
 pub struct NodeData {
@@ -37,7 +40,7 @@ pub struct NodeData {
     /// Tags and the layer each comes from.
     pub tags: IndexMap<Arc<str>, (Value, Arc<str>)>,
     /// Properties of tags and the layer each comes from.
-    pub tagprops: IndexMap<Arc<str>, IndexMap<Arc<str>, (Value, Arc<str>)>>,
+    pub tagprops: IndexMap<Arc<str>, Placed>,
 }
 
 /// Which index a lift by value walks.

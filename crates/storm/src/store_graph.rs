@@ -14,15 +14,19 @@ use crate::store::{EdgeIter, EditOp, Hit, LiftBy, Lifted, NodeData, NodeEdit, St
 /// How the names of properties become forms and relative names, where counting needs it.
 pub type ModelFn = Arc<dyn Fn() -> Arc<Model> + Send + Sync>;
 
+/// The layers of a view and their identifiers.
+type Named = (graph::Layers, Arc<[Arc<str>]>);
+
 /// A view of the graph.
 pub struct GraphView {
     view: Arc<graph::View>,
     model: ModelFn,
-    layers: Mutex<Option<(graph::Layers, Arc<[Arc<str>]>)>>,
+    layers: Mutex<Option<Named>>,
 }
 
 impl GraphView {
     /// Wraps a view.
+    #[expect(clippy::new_ret_no_self, reason = "a view is always held behind the trait")]
     pub fn new(view: Arc<graph::View>, model: ModelFn) -> View {
         Arc::new(GraphView { view, model, layers: Mutex::new(None) })
     }

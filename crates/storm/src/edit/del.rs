@@ -64,7 +64,7 @@ fn tag_dels(rt: &Rt, node: &Node, tag: &str) -> Flow<Vec<EditOp>> {
     let name: Arc<str> = Arc::from(parts.join("."));
     let below = format!("{name}.");
     let tags: Vec<Arc<str>> = node.tags().into_iter().map(|(tag, _)| tag).collect();
-    let exists = tags.iter().any(|have| *have == name);
+    let exists = tags.contains(&name);
     let mut gone: Vec<Arc<str>> = tags.iter().filter(|have| have.starts_with(&below)).cloned().collect();
     if parts.len() > 1 && exists {
         let parent = parts[..parts.len() - 1].join(".");

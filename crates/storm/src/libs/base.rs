@@ -237,8 +237,11 @@ fn guid(rt: &Rt, _lib: &Item, args: Args) -> Flow<Item> {
 fn raise(rt: &Rt, _lib: &Item, args: Args) -> Flow<Item> {
     let (name, mesg) = (args.str(rt, 0)?, args.str(rt, 1)?);
     // The names that a query raises are its own: any is possible.
-    let mut error =
-        if myelin_error::is_known(&name) { Error::new(name.to_string()) } else { err!("StormRaise", errname = &name) };
+    let mut error = if myelin_error::is_known(&name) {
+        Error::new(name.to_string())
+    } else {
+        Error::new(name.to_string()).with("errname", &name)
+    };
     for (key, valu) in args.kwargs() {
         error = error.with(key, valu.toprim(rt)?);
     }

@@ -21,7 +21,7 @@ pub type Test = Box<dyn FnMut(&Node, &Path) -> Flow<bool> + Send>;
 pub fn filter(rt: &Rt, oper: &OperRef, input: NodeGenr) -> Flow<NodeGenr> {
     let OperKind::Filter { must, cond } = &oper.kind else { return Ok(input) };
     let must = *must;
-    let mut test = make(rt, oper.query(), cond)?;
+    let mut test = make(rt, cond)?;
     let rt = rt.clone();
     Ok(each(input, move |node, path| {
         rt.tick()?;
@@ -68,19 +68,19 @@ fn rhs(rt: &Rt, typ: &Type, item: &Item) -> Flow<Value> {
 ///
 /// # Errors
 /// `NoSuchProp`, `NoSuchForm`, `NoSuchCmpr`.
-pub fn make(rt: &Rt, query: &Arc<Query>, cond: &Cond) -> Flow<Test> {
+pub fn make(rt: &Rt, cond: &Cond) -> Flow<Test> {
     let rt = rt.clone();
     Ok(match &cond.kind {
         CondKind::And(left, right) => {
-            let (mut left, mut right) = (make(&rt, query, left)?, make(&rt, query, right)?);
+            let (mut left, mut right) = (make(&rt, left)?, make(&rt, right)?);
             Box::new(move |node, path| Ok(left(node, path)? && right(node, path)?))
         }
         CondKind::Or(left, right) => {
-            let (mut left, mut right) = (make(&rt, query, left)?, make(&rt, query, right)?);
+            let (mut left, mut right) = (make(&rt, left)?, make(&rt, right)?);
             Box::new(move |node, path| Ok(left(node, path)? || right(node, path)?))
         }
         CondKind::Not(inner) => {
-            let mut inner = make(&rt, query, inner)?;
+            let mut inner = make(&rt, inner)?;
             Box::new(move |node, path| Ok(!inner(node, path)?))
         }
         CondKind::HasRelProp(rel) => {

@@ -233,7 +233,6 @@ fn cond_hint(rt: &Rt, cond: &CondKind, path: Option<&Path>) -> Flow<Option<Hint>
     })
 }
 
-#[expect(clippy::too_many_arguments, reason = "one lift, all its parts")]
 fn by_valu(
     rt: &Rt,
     oper: &OperRef,

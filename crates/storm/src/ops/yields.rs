@@ -133,7 +133,7 @@ fn foreign(rt: &Rt, node: &Node) -> myelin_error::Error {
 }
 
 fn by_iden(rt: &Rt, text: &Arc<str>, span: Span) -> Flow<Option<Node>> {
-    let is_hex = text.len() % 2 == 0 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let is_hex = text.len().is_multiple_of(2) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     if !is_hex {
         let mesg = format!("Yield string must be iden in hexdecimal. Got: '{text}'");
         return Err(rt.at(span, err!("BadLiftValu", mesg = mesg).into()));
