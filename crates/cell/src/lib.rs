@@ -6,9 +6,11 @@
 //! Nothing here knows what a node is.
 
 pub mod api;
+pub mod archive;
 pub mod auth;
 pub mod boss;
 pub mod cell;
+mod clone;
 pub mod conf;
 mod events;
 mod joint;
@@ -22,6 +24,7 @@ pub use api::CellApi;
 pub use auth::{Auth, AuthGate, Role, Rule, User};
 pub use boss::{Boss, Task};
 pub use cell::{Cell, CellSpec};
+pub use clone::copy_of;
 pub use conf::Conf;
 pub use events::CellEvents;
 pub use nexus::{ApplyCx, Event, NexsHandler, Nexus, NexusOffset};

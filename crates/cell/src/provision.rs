@@ -6,39 +6,86 @@
 use std::path::{Path, PathBuf};
 
 use myelin_certs::{CertDir, Sub};
-use myelin_error::{Error, Result, err};
+use myelin_error::{Result, err};
 use myelin_telepath::{Proxy, Todo, UrlInfo, yaml};
 use myelin_value::{Map, Value};
 
 use crate::cell::CellSpec;
 use crate::conf::Conf;
 
+/// What AHA said, and the key of the URL that was used for it.
+pub(crate) struct Joined {
+    pub told: Map,
+    pub key: String,
+}
+
 /// Provisions a service whose options have an `aha:provision` that was not used yet. `given` is what the environment and
-/// the command line say; what AHA says goes to `cell.yaml`.
+/// the command line say; what AHA says goes to `cell.yaml`. A service that is to be a mirror and has no iden yet then copies
+/// its leader.
 pub async fn provision(spec: &CellSpec, dirn: &Path, given: &Map) -> Result<()> {
     std::fs::create_dir_all(dirn)?;
     let conf = Conf::load(dirn, spec.confs, given.clone())?;
-    if let Some(url) = conf.str("aha:provision") {
-        let info = UrlInfo::parse(&url)?;
-        let key = info.get_str("path").unwrap_or_default().trim_matches('/').to_owned();
-        let done = dirn.join("prov.done");
-        if std::fs::read_to_string(&done).is_ok_and(|used| used.trim() == key) {
-            tracing::debug!("the provisioning URL has been used");
-        } else {
-            join(&conf, dirn, &info).await?;
-            std::fs::write(&done, &key)?;
-            tracing::info!(celltype = spec.celltype, "provisioned by AHA");
-        }
-    }
+    let joined = join_once(spec, dirn, &conf).await?;
     let conf = Conf::load(dirn, spec.confs, given.clone())?;
-    if conf.is_on("mirror") && !dirn.join("cell.guid").exists() {
-        return Err(Error::not_supported("making a new mirror from a backup of its leader"));
+    // An AHA server begins as a mirror by an option of its own.
+    match conf.str("mirror") {
+        Some(leader) if !dirn.join("cell.guid").exists() && !conf.is_on("clone") => {
+            let joined = joined.ok_or_else(|| {
+                let mesg = "The service is to begin as a mirror and was not provisioned just now: there is no aha:provision, \
+                            its key was used already, or the directory was changed by hand.";
+                err!("FatalErr", mesg = mesg)
+            })?;
+            crate::clone::begin_as_mirror(dirn, &leader, &joined).await
+        }
+        _ => Ok(()),
     }
-    Ok(())
 }
 
-async fn join(conf: &Conf, dirn: &Path, info: &UrlInfo) -> Result<()> {
-    let proxy = Proxy::open_info(info).await?;
+async fn join_once(spec: &CellSpec, dirn: &Path, conf: &Conf) -> Result<Option<Joined>> {
+    let urls: Vec<UrlInfo> = match conf.get("aha:provision") {
+        Value::Null => return Ok(None),
+        Value::List(urls) => urls.iter().map(UrlInfo::from_value).collect::<Result<_>>()?,
+        url => vec![UrlInfo::from_value(&url)?],
+    };
+    let Some(first) = urls.first() else { return Ok(None) };
+    let key = key_of(first)?;
+    let done = dirn.join("prov.done");
+    if std::fs::read_to_string(&done).is_ok_and(|used| used.trim() == key) {
+        tracing::debug!("the provisioning URL has been used");
+        return Ok(None);
+    }
+    tracing::info!(celltype = spec.celltype, "asking AHA for options and certificates");
+    let proxy = open_any(&urls).await?;
+    let told = join(conf, dirn, &proxy).await;
+    proxy.fini().await;
+    let told = told?;
+    std::fs::write(&done, &key)?;
+    tracing::info!(celltype = spec.celltype, "provisioned by AHA");
+    Ok(Some(Joined { told, key }))
+}
+
+pub(crate) fn key_of(url: &UrlInfo) -> Result<String> {
+    let key = url.get_str("path").unwrap_or_default().trim_matches('/').to_owned();
+    if !key.is_empty() {
+        return Ok(key);
+    }
+    let mesg = format!("The URL {} of aha:provision has no key.", url.sanitized());
+    Err(err!("BadConfValu", mesg = mesg, name = "aha:provision"))
+}
+
+/// Several URLs are ways to one AHA; the first that answers is used.
+async fn open_any(urls: &[UrlInfo]) -> Result<Proxy> {
+    let mut last = err!("BadConfValu", mesg = "The option aha:provision is empty.", name = "aha:provision");
+    for url in urls {
+        match Proxy::open_info(url).await {
+            Ok(proxy) => return Ok(proxy),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+async fn join(conf: &Conf, dirn: &Path, proxy: &Proxy) -> Result<Map> {
     let provinfo = proxy.call("getProvInfo").await?;
     let empty = Map::new();
     let told = provinfo.get("conf").and_then(Value::as_map).unwrap_or(&empty);
@@ -63,12 +110,11 @@ async fn join(conf: &Conf, dirn: &Path, info: &UrlInfo) -> Result<()> {
         certs.save(sub, &proxy.call(Todo::new(method).arg(csr.as_bytes())).await?)?;
         certs.drop_all(sub, &full, &["csr"])?;
     }
-    proxy.fini().await;
-    Ok(())
+    Ok(told.clone())
 }
 
 /// Joins what AHA said with `cell.yaml`, and drops from `cell.mods.yaml` what would win over it.
-fn keep_conf(dirn: &Path, told: &Map) -> Result<()> {
+pub(crate) fn keep_conf(dirn: &Path, told: &Map) -> Result<()> {
     let edit = |file: &str, change: &dyn Fn(&mut Map)| -> Result<()> {
         let path = dirn.join(file);
         let found = yaml::load_file(&path)?;
@@ -131,6 +177,23 @@ impl Certs {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_used_key_is_skipped_and_a_mirror_without_a_start_is_refused() {
+        let spec = CellSpec { celltype: "cell", confs: &[], envprefixes: &[], version: crate::version::VERSION };
+        let dir = tempfile::tempdir().expect("a directory");
+        let given = Map::new().with("aha:provision", "tcp://127.0.0.1:1/abcd");
+        std::fs::write(dir.path().join("prov.done"), "abcd\n").expect("written");
+        provision(&spec, dir.path(), &given).await.expect("skipped");
+        let given = given.with("mirror", "tcp://127.0.0.1:1/x");
+        let error = provision(&spec, dir.path(), &given).await.expect_err("no start");
+        assert!(error.is("FatalErr"), "{error}");
+        std::fs::write(dir.path().join("cell.guid"), "0".repeat(32)).expect("written");
+        provision(&spec, dir.path(), &given).await.expect("nothing to do");
+        let given = Map::new().with("aha:provision", "tcp://127.0.0.1:1/");
+        let error = provision(&spec, dir.path(), &given).await.expect_err("no key");
+        assert!(error.is("BadConfValu"), "{error}");
+    }
 
     #[test]
     fn what_aha_says_replaces_what_the_files_say() {

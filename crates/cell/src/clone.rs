@@ -1,0 +1,73 @@
+//! The copy of a running service's directory that a new mirror begins with.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use myelin_error::{Error, Result, err};
+use myelin_telepath::{Client, Proxy, Todo, UrlInfo, env::TeleEnv, yaml};
+use myelin_value::{Map, Value};
+
+use crate::provision::{Joined, keep_conf, key_of};
+
+/// How long a new mirror waits for its leader to be reachable.
+const LEADER_WAIT: Duration = Duration::from_secs(60);
+
+/// Copies the leader's directory over this one, then makes its options those of the mirror again.
+pub(crate) async fn begin_as_mirror(dirn: &Path, leader: &str, joined: &Joined) -> Result<()> {
+    let shown = myelin_telepath::url::sanitize(leader);
+    tracing::warn!(leader = shown, "copying the leader's directory; this may take a while");
+    let env = TeleEnv::for_cell(dirn)?;
+    let client = Client::open(leader)?;
+    let copied = async {
+        let proxy = client.proxy(Some(LEADER_WAIT)).await?;
+        copy_of(&proxy, dirn).await
+    };
+    let copied = copied.await;
+    client.fini().await;
+    drop(env);
+    copied?;
+    let path = dirn.join("cell.yaml");
+    let mut conf: Map = yaml::load_file(&path)?.and_then(|conf| conf.as_map().cloned()).unwrap_or_default();
+    let other = |url: &Value| UrlInfo::from_value(url).and_then(|url| key_of(&url)).is_ok_and(|key| key != joined.key);
+    if conf.get("aha:provision").is_some_and(other) {
+        conf.remove("aha:provision");
+        yaml::save_file(&path, &conf.into())?;
+    }
+    keep_conf(dirn, &joined.told)?;
+    fs::write(dirn.join("prov.done"), &joined.key)?;
+    tracing::warn!(leader = shown, "copied the leader's directory");
+    Ok(())
+}
+
+/// Fetches a backup of a service and unpacks it into a directory. The peer is told first that it will have a mirror.
+pub async fn copy_of(proxy: &Proxy, dirn: &Path) -> Result<()> {
+    fs::create_dir_all(dirn.join("tmp"))?;
+    let path = dirn.join("tmp/bootstrap.tgz");
+    let done = fetch_archive(proxy, &path).await;
+    let done = match done {
+        Ok(()) => {
+            let (from, into) = (path.clone(), dirn.to_owned());
+            let unpack = tokio::task::spawn_blocking(move || crate::archive::unpack(&from, &into));
+            unpack.await.unwrap_or_else(|error| Err(err!("SynErr", mesg = format!("Unpacking was abandoned: {error}."))))
+        }
+        Err(error) => Err(error),
+    };
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => done.and(Err(Error::from(error))),
+        _ => done,
+    }
+}
+
+async fn fetch_archive(proxy: &Proxy, path: &Path) -> Result<()> {
+    use tokio::io::AsyncWriteExt;
+    proxy.call("readyToMirror").await?;
+    let mut file = tokio::io::BufWriter::with_capacity(1 << 20, tokio::fs::File::create(path).await?);
+    let mut chunks = proxy.genr(Todo::new("iterNewBackupArchive").kw("remove", true)).await?;
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk?;
+        let byts = chunk.as_bytes().ok_or_else(|| err!("BadDataValu", mesg = "A backup archive comes as bytes."))?;
+        file.write_all(byts).await?;
+    }
+    Ok(file.flush().await?)
+}
