@@ -70,6 +70,7 @@ pub(crate) struct Inner {
     pub features: Mutex<Map>,
     pub health: RwLock<Vec<HealthFunc>>,
     pub on_active: RwLock<Vec<ActiveHook>>,
+    pub reloads: Mutex<indexmap::IndexMap<String, crate::reload::ReloadFunc>>,
     pub dmon: std::sync::OnceLock<myelin_telepath::Dmon>,
     /// Held for as long as the cell is open.
     _lock: File,
@@ -149,9 +150,13 @@ impl Cell {
             features: Mutex::new(base_features()),
             health: RwLock::default(),
             on_active: RwLock::default(),
+            reloads: Mutex::default(),
             dmon: std::sync::OnceLock::new(),
             _lock: lock,
         }));
+        if !embedded {
+            cell.req_free_space()?;
+        }
         cell.check_versions()?;
         cell.add_handlers();
         cell.set_root_passwd()?;
@@ -410,6 +415,7 @@ impl Cell {
         self.0.done.cancel();
         self.0.on_active.write().clear();
         self.0.health.write().clear();
+        self.0.reloads.lock().clear();
         self.auth().clear_hooks();
         if self.0.embedded {
             self.nexus().del_handler(self.iden());

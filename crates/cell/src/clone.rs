@@ -49,7 +49,9 @@ pub async fn copy_of(proxy: &Proxy, dirn: &Path) -> Result<()> {
         Ok(()) => {
             let (from, into) = (path.clone(), dirn.to_owned());
             let unpack = tokio::task::spawn_blocking(move || crate::archive::unpack(&from, &into));
-            unpack.await.unwrap_or_else(|error| Err(err!("SynErr", mesg = format!("Unpacking was abandoned: {error}."))))
+            unpack
+                .await
+                .unwrap_or_else(|error| Err(err!("SynErr", mesg = format!("Unpacking was abandoned: {error}."))))
         }
         Err(error) => Err(error),
     };

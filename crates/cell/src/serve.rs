@@ -94,11 +94,16 @@ impl Cell {
         let dmon = Dmon::new(self.certdir(), DmonConf::default());
         dmon.share("*", Arc::new(CellShare { cell: self.clone(), make }));
         if let (Some(name), Some(network)) = (self.aha_name(), self.conf().str("aha:network")) {
-            dmon.set_ahainfo(Some(Map::new().with("name", format!("{name}.{network}"))));
+            let full = format!("{name}.{network}");
+            crate::log::set_service(&full);
+            dmon.set_ahainfo(Some(Map::new().with("name", full)));
         }
         if self.inner().dmon.set(dmon.clone()).is_err() {
             return Err(err!("BadState", mesg = "The service serves already."));
         }
+        self.watch_host();
+        let tls = dmon.clone();
+        self.add_reload("dmon:certs", Arc::new(move || tls.reload_tls().map(Value::from)));
         let sock = self.dirn().join("sock");
         // The kernel allows about 100 bytes for the path of a socket.
         match dmon.listen(&format!("unix://{}", sock.display())).await {
@@ -132,12 +137,24 @@ impl Cell {
         use tokio::signal::unix::{SignalKind, signal};
         let mut term = signal(SignalKind::terminate())?;
         let mut int = signal(SignalKind::interrupt())?;
+        let mut hup = signal(SignalKind::hangup())?;
+        let reloads = async {
+            while hup.recv().await.is_some() {
+                tracing::info!("asked by SIGHUP to reload");
+                let cell = self.clone();
+                // A part that fails has logged that; the others were reloaded.
+                let _ = tokio::task::spawn_blocking(move || cell.reload(None)).await;
+            }
+            std::future::pending().await
+        };
         tokio::select! {
+            () = reloads => {}
             _ = term.recv() => tracing::info!("asked to end by SIGTERM"),
             _ = int.recv() => tracing::info!("asked to end by SIGINT"),
             () = self.done().cancelled() => {}
         }
         self.done().cancel();
+        tracing::info!(celltype = self.celltype(), "the service is ending");
         if let Some(dmon) = self.dmon() {
             dmon.fini().await;
         }

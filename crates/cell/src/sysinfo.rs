@@ -33,7 +33,7 @@ pub(crate) fn system_info(cell: &Cell) -> Result<Map> {
         .with("totalmem", totalmem)
         .with("availmem", availmem)
         .with("cpucount", std::thread::available_parallelism().map_or(1, |count| count.get() as u64))
-        .with("sysctls", Map::new())
+        .with("sysctls", crate::host::sysctls())
         .with("tmpdir", std::env::temp_dir().display().to_string()))
 }
 

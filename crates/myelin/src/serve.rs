@@ -31,7 +31,7 @@ pub async fn run(service: &str, args: &[String]) -> Result<u8> {
         return Ok(0);
     }
     let mut launch = parse(&spec, args)?;
-    start_logging(&launch)?;
+    myelin_cell::log::init(&launch.log_level, launch.structured)?;
     // For HTTP clients, which take the process' own; a second start keeps the first.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     myelin_cell::provision(&spec, &launch.dirn, &launch.conf).await?;
@@ -95,8 +95,8 @@ fn settle_listen(spec: &CellSpec, launch: &mut Launch) -> Result<()> {
 fn parse(spec: &CellSpec, args: &[String]) -> Result<Launch> {
     let mut launch = Launch {
         dirn: PathBuf::new(),
-        log_level: std::env::var("SYN_LOG_LEVEL").unwrap_or_else(|_| "INFO".into()),
-        structured: std::env::var("SYN_LOG_STRUCT").is_ok_and(|valu| valu.eq_ignore_ascii_case("true")),
+        log_level: "INFO".into(),
+        structured: false,
         telepath: "tcp://0.0.0.0:27492".into(),
         https: 4443,
         name: None,
@@ -183,20 +183,6 @@ fn print_help(service: &str, spec: &CellSpec) {
             println!("  {flag:<23} {}", def.desc);
         }
     }
-}
-
-fn start_logging(launch: &Launch) -> Result<()> {
-    let level = match launch.log_level.as_str() {
-        "DEBUG" => tracing::Level::DEBUG,
-        "INFO" => tracing::Level::INFO,
-        "WARNING" => tracing::Level::WARN,
-        "ERROR" | "CRITICAL" => tracing::Level::ERROR,
-        other => return Err(usage(&format!("argument --log-level: invalid choice: '{other}'"))),
-    };
-    let logs = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr);
-    // A second initialisation (several services in one process) keeps the first.
-    let _ = if launch.structured { logs.json().try_init() } else { logs.try_init() };
-    Ok(())
 }
 
 #[cfg(test)]

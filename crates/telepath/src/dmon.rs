@@ -95,7 +95,12 @@ pub(crate) struct Inner {
     done: CancellationToken,
     tasks: TaskTracker,
     sockets: Mutex<Vec<PathBuf>>,
+    /// The TLS listeners: what they were asked for, and what they present now.
+    tls: Mutex<Vec<(UrlInfo, TlsNow)>>,
 }
+
+/// The TLS configuration that a listener gives to new connections.
+type TlsNow = Arc<RwLock<TlsAcceptor>>;
 
 impl Dmon {
     /// A daemon that listens nowhere yet, ready to serve.
@@ -115,6 +120,7 @@ impl Dmon {
             done: CancellationToken::new(),
             tasks: TaskTracker::new(),
             sockets: Mutex::default(),
+            tls: Mutex::default(),
         }))
     }
 
@@ -177,10 +183,9 @@ impl Dmon {
             "unix" => self.listen_unix(Path::new(info.get_str("path").unwrap_or(""))),
             "tcp" => self.listen_tcp(info, None).await,
             "ssl" => {
-                let hostname =
-                    info.get_str("hostname").or_else(|| info.get_str("host")).filter(|name| !name.is_empty());
-                let config = self.0.certdir.server_config(hostname, info.get_str("ca"))?;
-                self.listen_tcp(info, Some(TlsAcceptor::from(config))).await
+                let now: TlsNow = Arc::new(RwLock::new(self.acceptor(info)?));
+                self.0.tls.lock().push((info.clone(), now.clone()));
+                self.listen_tcp(info, Some(now)).await
             }
             other => {
                 Err(err!("BadUrl", mesg = format!("Cannot listen on a URL with scheme {other}: use tcp, ssl or unix.")))
@@ -188,7 +193,24 @@ impl Dmon {
         }
     }
 
-    async fn listen_tcp(&self, info: &UrlInfo, tls: Option<TlsAcceptor>) -> Result<Bound> {
+    fn acceptor(&self, info: &UrlInfo) -> Result<TlsAcceptor> {
+        let hostname = info.get_str("hostname").or_else(|| info.get_str("host")).filter(|name| !name.is_empty());
+        Ok(TlsAcceptor::from(self.0.certdir.server_config(hostname, info.get_str("ca"))?))
+    }
+
+    /// Reads the certificates of the TLS listeners again, for connections from now on. How many listeners there are. On an
+    /// error every listener keeps what it has.
+    pub fn reload_tls(&self) -> Result<u64> {
+        let tls = self.0.tls.lock();
+        let fresh = tls.iter().map(|(info, _)| self.acceptor(info)).collect::<Result<Vec<_>>>()?;
+        let count = fresh.len() as u64;
+        for ((_, now), fresh) in tls.iter().zip(fresh) {
+            *now.write() = fresh;
+        }
+        Ok(count)
+    }
+
+    async fn listen_tcp(&self, info: &UrlInfo, tls: Option<TlsNow>) -> Result<Bound> {
         let host = info.get_str("host").filter(|host| !host.is_empty()).unwrap_or("0.0.0.0");
         let port = info.port().unwrap_or(DEFAULT_PORT);
         let failed = |e: io::Error| err!("LinkErr", mesg = format!("Cannot listen on {host} port {port}: {e}"));
@@ -199,7 +221,10 @@ impl Dmon {
             let accept = async {
                 loop {
                     match listener.accept().await {
-                        Ok((sock, peer)) => dmon.on_tcp(sock, peer, tls.clone()),
+                        Ok((sock, peer)) => {
+                            let tls = tls.as_ref().map(|now| now.read().clone());
+                            dmon.on_tcp(sock, peer, tls);
+                        }
                         Err(e) => accept_pause(&e).await,
                     }
                 }

@@ -6,6 +6,8 @@ use futures::StreamExt;
 use myelin_error::{Result, err};
 use myelin_telepath::{Args, MethTable, ValueStream};
 use myelin_value::{Map, Value};
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
 
 use super::{CellApi, admin, logged, missing, packed};
 use crate::nexus::Event;
@@ -26,8 +28,6 @@ pub(super) fn add(table: Table) -> Table {
             "handoff",
             "freeze",
             "resume",
-            "reload",
-            "getReloadableSystems",
             "dyncall",
             "dyniter",
             "getDiagInfo",
@@ -40,8 +40,6 @@ pub(super) fn add(table: Table) -> Table {
             "saveHiveTree",
             "setHiveKey",
             "getMirrorUrls",
-            "logs",
-            "watch",
             "getPermDef",
             "getPermDefs",
         ],
@@ -84,6 +82,14 @@ fn state(t: Table) -> Table {
     });
     let t = admin(t, "getDmonSessions", "", |api, _| {
         Ok(Value::list(api.cell().dmon().map(|dmon| dmon.sessions()).unwrap_or_default()))
+    });
+    let t = admin(t, "getReloadableSystems", "", |api, _| {
+        Ok(api.cell().reload_names().into_iter().map(Value::from).collect())
+    });
+    let t = admin(t, "logs", "last=100", |_, args| Ok(Value::list(crate::log::last(lines_wanted(args)?))));
+    let t = logged(t, "reload", "subsystem=None", |api, args| {
+        let name = args.opt_str("subsystem")?.filter(|name| !name.is_empty());
+        Ok(api.cell().reload(name)?.into())
     });
     t.call("shutdown", "timeout=None, drain=True", async |api, _, args: Args| {
         api.req_admin()?;
@@ -159,6 +165,24 @@ fn log(t: Table) -> Table {
     })
 }
 
+fn lines_wanted(args: &Args) -> Result<usize> {
+    let bad = |_| err!("BadArg", mesg = "The number of lines is never negative.", name = "last");
+    usize::try_from(args.int("last")?).map_err(bad)
+}
+
+fn as_it_comes(told: Receiver<Value>) -> impl futures::Stream<Item = Result<Value>> + Send {
+    futures::stream::unfold(told, async |mut told| {
+        loop {
+            match told.recv().await {
+                Ok(mesg) => return Some((Ok(mesg), told)),
+                // A slow listener loses the oldest messages and goes on.
+                Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => return None,
+            }
+        }
+    })
+}
+
 fn streams(t: Table) -> Table {
     t.genr("getNexusChanges", "offs, tellready=False, wait=True", async |api, _, args: Args| {
         api.req_admin()?;
@@ -168,17 +192,13 @@ fn streams(t: Table) -> Table {
     .genr("behold", "", async |api, _, _: Args| {
         api.req_admin()?;
         let told = api.cell().nexus().beholders();
-        let stream = futures::stream::unfold(told, async |mut told| {
-            loop {
-                match told.recv().await {
-                    Ok(mesg) => return Some((Ok(mesg), told)),
-                    // A slow listener loses the oldest messages and goes on.
-                    Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => {}
-                    Err(tokio::sync::broadcast::error::RecvError::Closed) => return None,
-                }
-            }
-        });
-        Ok(stream.boxed() as ValueStream)
+        Ok(as_it_comes(told).boxed() as ValueStream)
+    })
+    .genr("watch", "last=100", async |api, _, args: Args| {
+        api.req_admin()?;
+        let (lines, told) = crate::log::watch(lines_wanted(&args)?);
+        let first = futures::stream::iter(lines.into_iter().map(Ok));
+        Ok(first.chain(as_it_comes(told)).boxed() as ValueStream)
     })
     .genr("getTasks", "peers=True, timeout=None", async |api, _, _: Args| {
         api.req_admin()?;
