@@ -203,8 +203,8 @@ pub trait Host: Send + Sync + Any {
     fn log_query(&self, _text: &str, _user: &dyn User, _info: &Map) {}
 
     /// Finds indicators in a text for the `lookup` mode: `(form, value)` each.
-    fn scrape(&self, _text: &str) -> Vec<(String, Value)> {
-        Vec::new()
+    fn scrape(&self, text: &str) -> Vec<(String, Value)> {
+        crate::scrape::scrape(text)
     }
 
     /// The nodes that the search interface finds for tokens, best first; nothing when it is not there.

@@ -77,6 +77,7 @@ pub mod ops;
 pub mod registry;
 pub mod rt;
 pub mod run;
+pub mod scrape;
 pub mod snap;
 pub mod store;
 pub mod store_graph;

@@ -37,12 +37,15 @@ static LIB: LibDef = LibDef {
             rt.fire("storm:fire", Map::new().with("type", args.prim(rt, 0)?).with("data", info))?;
             Ok(Item::NULL)
         }),
-        FuncDef::ro("list", &[Arg::star("vals")], |_, _, args| Ok(Item::list(args.rest().iter().cloned()))),
+        FuncDef::ro("list", &[Arg::star("vals")], |rt, _, args| {
+            rt.warn_once("$lib.list() is deprecated. Use ([]) instead.")?;
+            Ok(Item::list(args.rest().iter().cloned()))
+        }),
         FuncDef::ro("set", &[Arg::star("vals")], set),
         FuncDef::ro("text", &[Arg::star("args")], |rt, _, args| {
-            let parts: Flow<Vec<String>> =
-                args.rest().iter().map(|item| item.tostr(rt).map(|text| text.to_string())).collect();
-            Ok(Item::from(parts?.concat()))
+            rt.warn_once("$lib.text() is deprecated. Join a list of strings instead.")?;
+            let parts: Flow<Vec<_>> = args.rest().iter().map(|item| item.tostr(rt)).collect();
+            Ok(Item::obj(crate::types::text::Text(parking_lot::Mutex::new(parts?.concat()))))
         }),
         FuncDef::ro("len", &[Arg::req("item")], len),
         FuncDef::ro("min", &[Arg::star("args")], |rt, _, args| pick(rt, &args, false)),
@@ -50,26 +53,19 @@ static LIB: LibDef = LibDef {
         FuncDef::ro("range", &[Arg::req("stop"), Arg::opt("start", Dflt::Null), Arg::opt("step", Dflt::Null)], range),
         FuncDef::ro("sorted", &[Arg::req("valu"), Arg::opt("reverse", Dflt::Bool(false))], sorted),
         FuncDef::ro("cast", &[Arg::req("name"), Arg::req("valu")], |rt, _, args| {
-            let (name, valu) = (args.str(rt, 0)?, args.prim(rt, 1)?);
-            let model = rt.model();
-            let typ = model.typ(&name).ok_or_else(|| no_type(&name))?;
-            Ok(Item::deep(&typ.norm(&rt.norm_cx(), &valu)?.value))
+            let typ = req_type(rt, &args)?;
+            Ok(Item::deep(&typ.norm(&rt.norm_cx(), &args.prim(rt, 1)?)?.value))
         }),
         FuncDef::ro("trycast", &[Arg::req("name"), Arg::req("valu")], |rt, _, args| {
-            let (name, valu) = (args.str(rt, 0)?, args.prim(rt, 1)?);
-            let model = rt.model();
-            let typ = model.typ(&name).ok_or_else(|| no_type(&name))?;
-            match typ.norm(&rt.norm_cx(), &valu) {
+            let typ = req_type(rt, &args)?;
+            match typ.norm(&rt.norm_cx(), &args.prim(rt, 1)?) {
                 Ok(norm) => Ok(Item::list([Item::from(true), Item::deep(&norm.value)])),
-                Err(error) if error.is("BadTypeValu") => Ok(Item::list([Item::from(false), Item::NULL])),
+                Err(error) if error.isa("BadTypeValu") => Ok(Item::list([Item::from(false), Item::NULL])),
                 Err(error) => Err(error.into()),
             }
         }),
         FuncDef::ro("repr", &[Arg::req("name"), Arg::req("valu")], |rt, _, args| {
-            let (name, valu) = (args.str(rt, 0)?, args.prim(rt, 1)?);
-            let model = rt.model();
-            let typ = model.typ(&name).ok_or_else(|| no_type(&name))?;
-            Ok(Item::from(typ.repr(&rt.norm_cx(), &valu)?))
+            Ok(Item::from(req_type(rt, &args)?.repr(&rt.norm_cx(), &args.prim(rt, 1)?)?))
         }),
         FuncDef::ro("copy", &[Arg::req("item")], |rt, _, args| copy(rt, args.item(0))),
         FuncDef::ro("guid", &[Arg::star("args"), Arg::opt("valu", Dflt::Undef)], guid),
@@ -101,8 +97,14 @@ pub fn register(registry: &mut Registry) {
     registry.add_type(&SETTERS);
 }
 
-fn no_type(name: &str) -> Error {
-    err!("NoSuchType", mesg = format!("No type or prop found for {name}."), name = name)
+/// The type of that name, or of the property of that name.
+fn req_type(rt: &Rt, args: &Args) -> Flow<Arc<myelin_model::Type>> {
+    let (name, model) = (args.str(rt, 0)?, rt.model());
+    let found = model.typ(&name).cloned().or_else(|| model.prop(&name).map(|prop| prop.typ.clone()));
+    match found {
+        Some(typ) => Ok(typ),
+        None => crate::fail!("NoSuchType", mesg = format!("No type or prop found for name {name}.")),
+    }
 }
 
 /// `{name}` in a text replaced by arguments of that name.
@@ -119,17 +121,8 @@ fn format_args(rt: &Rt, args: &Args) -> Flow<String> {
 }
 
 fn set(rt: &Rt, _lib: &Item, args: Args) -> Flow<Item> {
-    let items = match args.rest() {
-        [one @ (Item::List(_) | Item::Set(_) | Item::Genr(_) | Item::Val(Value::List(_)))] => one.tovec(rt)?,
-        items => items.to_vec(),
-    };
-    for item in &items {
-        if item.is_mutable() {
-            let mesg = format!("{} is mutable and cannot be used in a set.", item.torepr(rt, false)?);
-            return Err(err!("StormRuntimeError", mesg = mesg).into());
-        }
-    }
-    Ok(Item::set(items))
+    args.rest().iter().try_for_each(|item| super::help::req_member(rt, item))?;
+    Ok(Item::set(args.rest().iter().cloned()))
 }
 
 fn len(rt: &Rt, _lib: &Item, args: Args) -> Flow<Item> {
@@ -159,31 +152,27 @@ fn len(rt: &Rt, _lib: &Item, args: Args) -> Flow<Item> {
     }
 }
 
+/// The smallest or largest of integers, in arguments or in lists of them.
 fn pick(rt: &Rt, args: &Args, larger: bool) -> Flow<Item> {
-    let mut all = Vec::new();
+    let mut best: Option<Value> = None;
     for item in args.rest() {
-        match item.members() {
-            Some(items) => all.extend(items),
-            None => all.push(item.clone()),
-        }
-    }
-    let mut best: Option<(Item, Item)> = None;
-    for item in all {
-        let number = item.tonumber(rt)?;
-        let better = match &best {
-            None => true,
-            Some((_, have)) => {
-                let op = if larger { myelin_storm_syntax::BinaryOp::Gt } else { myelin_storm_syntax::BinaryOp::Lt };
-                crate::expr::binary(rt, op, &number, have)?.tobool(rt)?
+        let prim = Item::Val(item.toprim(rt)?);
+        for item in prim.members().unwrap_or_else(|| vec![prim.clone()]) {
+            let int = item.toint(rt)?;
+            let better = best.as_ref().is_none_or(|have| {
+                let order = myelin_model::types::py::cmp(&int, have);
+                order == Some(if larger { std::cmp::Ordering::Greater } else { std::cmp::Ordering::Less })
+            });
+            if better {
+                best = Some(int);
             }
-        };
-        if better {
-            best = Some((number.clone(), number));
         }
     }
     match best {
-        Some((item, _)) => Ok(item),
-        None => crate::fail!("StormRuntimeError", mesg = "At least one argument is needed."),
+        Some(int) => Ok(Item::Val(int)),
+        None => {
+            crate::fail!("StormRuntimeError", mesg = "At least one argument, or a list with a value in it, is needed.")
+        }
     }
 }
 

@@ -5,13 +5,14 @@ mod base64;
 mod basex;
 mod cache;
 pub(crate) mod compression;
-mod crypto;
+pub(crate) mod crypto;
 mod csv;
 mod dict;
 mod env;
 mod gis;
 pub mod help;
 mod hex;
+mod infosec;
 mod ipv6;
 mod iters;
 mod json;
@@ -23,6 +24,7 @@ pub(crate) mod pystruct;
 mod random;
 mod regex;
 pub mod schema;
+mod scrape;
 mod spooled;
 mod stats;
 mod str;
@@ -51,6 +53,7 @@ pub fn register(registry: &mut Registry) {
         &env::LIB,
         &gis::LIB,
         &hex::LIB,
+        &infosec::LIB,
         &ipv6::LIB,
         &iters::LIB,
         &json::LIB,
@@ -59,6 +62,7 @@ pub fn register(registry: &mut Registry) {
         &pack::LIB,
         &random::LIB,
         &regex::LIB,
+        &scrape::LIB,
         &spooled::LIB,
         &stats::LIB,
         &str::LIB,

@@ -86,7 +86,7 @@ fn search(rt: &Rt, _: &Item, args: Args) -> Flow<Item> {
 }
 
 /// Every match from left to right. An empty one may begin where the one before it ended.
-fn matches(rt: &Rt, regx: &PyRegex, text: &str) -> Flow<Vec<Groups>> {
+pub fn matches(rt: &Rt, regx: &PyRegex, text: &str) -> Flow<Vec<Groups>> {
     let (mut retn, mut from): (Vec<Groups>, usize) = (Vec::new(), 0);
     while from <= text.len() {
         rt.tick()?;

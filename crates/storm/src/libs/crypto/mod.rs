@@ -2,7 +2,7 @@
 
 mod der;
 mod ecc;
-mod ethereum;
+pub(crate) mod ethereum;
 mod hashes;
 mod jwk;
 mod jwt;
