@@ -65,10 +65,8 @@ static LIB: LibDef = LibDef {
     consts: &[],
 };
 
-static USER: LibDef = LibDef { path: "user", funcs: &[], consts: &[("json", |rt, _| Ok(user_json(rt.user().iden())))] };
-
 static USER_JSON: TypeDef = TypeDef {
-    name: "user:json",
+    name: "auth:user:json",
     funcs: &[
         FuncDef::ro("has", &[PATH], |rt, item, args| {
             let path = this::<UserJson>(item)?.path(rt, "get", args.prim(rt, 0)?)?;
@@ -122,7 +120,6 @@ static NOTIFS: LibDef = LibDef {
 /// Puts the libraries into the registry.
 pub fn register(registry: &mut Registry) {
     registry.add_lib(&LIB);
-    registry.add_lib(&USER);
     registry.add_lib(&NOTIFS);
 }
 
@@ -200,7 +197,7 @@ impl UserJson {
 
 impl StormObj for UserJson {
     fn type_name(&self) -> &'static str {
-        "user:json"
+        "auth:user:json"
     }
 
     fn as_any(&self) -> &dyn Any {

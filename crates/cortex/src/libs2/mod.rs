@@ -3,6 +3,7 @@
 
 mod axon;
 mod dmon;
+mod http;
 pub mod jsonstor;
 mod service;
 mod vault;
@@ -23,6 +24,7 @@ pub fn register(registry: &mut Registry) {
     axon::register(registry);
     dmon::register(registry);
     service::register(registry);
+    http::register(registry);
     jsonstor::register(registry);
     vault::register(registry);
 }

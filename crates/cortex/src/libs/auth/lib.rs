@@ -7,7 +7,7 @@ use myelin_storm::{Arg, Args, Dflt, Flow, FuncDef, Item, LibDef, Registry, Rt, f
 use myelin_value::{Map, Value};
 
 use super::perm_parts;
-use super::values::{OwnValues, UserJson};
+use super::values::OwnValues;
 use crate::libs::util::{core, user};
 use crate::parts::easyperm::{self, Level};
 use crate::perms;
@@ -113,7 +113,7 @@ static USER: LibDef = LibDef {
         ("iden", |rt, _| Ok(Item::from(rt.user().iden()))),
         ("vars", |rt, _| Ok(Item::obj(OwnValues::new(rt.user().iden(), "vars")))),
         ("profile", |rt, _| Ok(Item::obj(OwnValues::new(rt.user().iden(), "profile")))),
-        ("json", |rt, _| Ok(Item::obj(UserJson(Arc::from(rt.user().iden()))))),
+        ("json", |rt, _| Ok(crate::libs2::jsonstor::user_json(rt.user().iden()))),
     ],
 };
 

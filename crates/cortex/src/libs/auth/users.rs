@@ -9,7 +9,7 @@ use myelin_storm::item::{StormObj, TypeDef};
 use myelin_storm::{Arg, Args, Dflt, Flow, FuncDef, Item, LibDef, Registry, Rt, fail};
 use myelin_value::Value;
 
-use super::values::{UserJson, UserValues, vars_of};
+use super::values::{UserValues, vars_of};
 use super::{GateObj, RoleObj, entry, gate_text, perm_parts, pop_at, rules_item};
 use crate::libs::util::core;
 
@@ -181,7 +181,7 @@ static DEF: TypeDef = TypeDef {
     ],
     getters: &[
         ("iden", |_, this| Ok(Item::from(&*this_obj(this)?.0))),
-        ("json", |_, this| Ok(Item::obj(UserJson(this_obj(this)?.0.clone())))),
+        ("json", |_, this| Ok(crate::libs2::jsonstor::user_json(&this_obj(this)?.0))),
         ("profile", |_, this| Ok(Item::obj(UserValues::new(&this_obj(this)?.0, "profile")))),
         ("vars", |rt, this| vars_of(rt, &this_obj(this)?.0)),
     ],

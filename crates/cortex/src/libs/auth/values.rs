@@ -175,40 +175,6 @@ impl StormObj for UserValues {
     }
 }
 
-static JSON: TypeDef = TypeDef {
-    name: "auth:user:json",
-    funcs: &[
-        FuncDef::rw("del", &[Arg::req("path"), Arg::opt("prop", Dflt::Null)], json),
-        FuncDef::ro("get", &[Arg::req("path"), Arg::opt("prop", Dflt::Null)], json),
-        FuncDef::ro("has", &[Arg::req("path")], json),
-        FuncDef::ro("iter", &[Arg::opt("path", Dflt::Null)], json),
-        FuncDef::rw("set", &[Arg::req("path"), Arg::req("valu"), Arg::opt("prop", Dflt::Null)], json),
-    ],
-    getters: &[],
-    setters: &[],
-};
-
-fn json(_rt: &Rt, _this: &Item, _args: Args) -> Flow<Item> {
-    Err(Error::not_supported("Keeping documents for a user ($user.json)").into())
-}
-
-/// `$user.json`: documents of a user in the cortex's own JSON store.
-pub struct UserJson(pub Arc<str>);
-
-impl StormObj for UserJson {
-    fn type_name(&self) -> &'static str {
-        "auth:user:json"
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
-    fn type_def(&self) -> Option<&'static TypeDef> {
-        Some(&JSON)
-    }
-}
-
 /// The values that only the user or an admin may see.
 pub fn vars_of(rt: &Rt, iden: &Arc<str>) -> Flow<Item> {
     if *rt.user().iden() != **iden && !rt.is_admin(None) {
