@@ -14,7 +14,6 @@ use myelin_value::Value;
 
 pub use gates::GateObj;
 pub use roles::RoleObj;
-pub use users::UserObj;
 
 /// Puts the libraries into the registry.
 pub fn register(registry: &mut Registry) {

@@ -2,8 +2,14 @@
 
 mod auth;
 pub mod fire;
+mod fuse;
 mod layer;
+mod migration;
+mod model;
+mod modelext;
 mod queue;
+mod records;
+mod storm;
 mod trigger;
 mod util;
 mod view;
@@ -14,7 +20,12 @@ use myelin_storm::Registry;
 pub fn register(registry: &mut Registry) {
     auth::register(registry);
     layer::register(registry);
+    migration::register(registry);
+    model::register(registry);
+    modelext::register(registry);
     queue::register(registry);
+    records::register(registry);
+    storm::register(registry);
     trigger::register(registry);
     view::register(registry);
 }

@@ -1,0 +1,250 @@
+//! `$lib.model`: forms, properties and types as objects, deprecation locks, tag models, verbs of edges.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use myelin_error::Error;
+use myelin_model::pack::{pack_form, pack_prop, pack_tagprop};
+use myelin_model::{Form, Prop, TagProp, Type};
+use myelin_storm::item::{StormObj, TypeDef};
+use myelin_storm::{Arg, Args, Flow, FuncDef, Item, LibDef, Registry, Rt, fail};
+use myelin_value::{Map, Value};
+
+use super::util::{confirm_gate, core, dict, this_view, tuple};
+
+static LIB: LibDef = LibDef {
+    path: "model",
+    funcs: &[
+        FuncDef::ro("form", &[Arg::req("name")], |rt, _, args| {
+            Ok(rt.model().form(&args.str(rt, 0)?).map_or(Item::NULL, |form| Item::obj(FormObj(form.clone()))))
+        }),
+        FuncDef::ro("prop", &[Arg::req("name")], |rt, _, args| {
+            Ok(rt.model().prop(&args.str(rt, 0)?).map_or(Item::NULL, |prop| Item::obj(PropObj(prop.clone()))))
+        }),
+        FuncDef::ro("tagprop", &[Arg::req("name")], |rt, _, args| {
+            Ok(rt.model().tagprop(&args.str(rt, 0)?).map_or(Item::NULL, |prop| Item::obj(TagPropObj(prop.clone()))))
+        }),
+        FuncDef::ro("type", &[Arg::req("name")], |rt, _, args| {
+            Ok(rt.model().typ(&args.str(rt, 0)?).map_or(Item::NULL, |typ| Item::obj(TypeObj(typ.clone()))))
+        }),
+    ],
+    consts: &[],
+};
+
+static DEPRECATED: LibDef = LibDef {
+    path: "model.deprecated",
+    funcs: &[
+        FuncDef::rw("lock", &[Arg::req("name"), Arg::req("locked")], |rt, _, args| {
+            let (name, locked) = (args.str(rt, 0)?, args.bool(rt, 1)?);
+            confirm_gate(rt, &["model", "deprecated", "lock"], None)?;
+            core(rt)?.ext.set_depr_lock(&name, locked)?;
+            Ok(Item::NULL)
+        }),
+        FuncDef::ro("locks", &[], |rt, _, _| Ok(dict(core(rt)?.ext.depr_locks().into_iter().collect()))),
+    ],
+    consts: &[],
+};
+
+static TAGS: LibDef = LibDef {
+    path: "model.tags",
+    funcs: &[
+        FuncDef::rw("del", &[Arg::req("tagname")], |rt, _, args| {
+            let tag = args.str(rt, 0)?;
+            rt.confirm(&["model", "tag", "set"], None)?;
+            core(rt)?.tagmodel.del(&tag)?;
+            Ok(Item::NULL)
+        }),
+        FuncDef::ro("get", &[Arg::req("tagname")], |rt, _, args| {
+            Ok(core(rt)?.tagmodel.get(&args.str(rt, 0)?).map_or(Item::NULL, dict))
+        }),
+        FuncDef::ro("list", &[], |rt, _, _| {
+            let rows = core(rt)?.tagmodel.list();
+            Ok(Item::list(rows.into_iter().map(|(tag, meta)| tuple([tag.into(), meta.into()]))))
+        }),
+        FuncDef::rw("pop", &[Arg::req("tagname"), Arg::req("propname")], |rt, _, args| {
+            let (tag, name) = (args.str(rt, 0)?, args.str(rt, 1)?);
+            rt.confirm(&["model", "tag", "set"], None)?;
+            Ok(Item::deep(&core(rt)?.tagmodel.pop(&tag, &name)?))
+        }),
+        FuncDef::rw("set", &[Arg::req("tagname"), Arg::req("propname"), Arg::req("propvalu")], |rt, _, args| {
+            let (tag, name, valu) = (args.str(rt, 0)?, args.str(rt, 1)?, args.prim(rt, 2)?);
+            rt.confirm(&["model", "tag", "set"], None)?;
+            core(rt)?.tagmodel.set(&tag, &name, valu)?;
+            Ok(Item::NULL)
+        }),
+    ],
+    consts: &[],
+};
+
+/// What could be said about a verb; the original keeps it in a store that it gave up. There it is a text, not a list,
+/// so that parts of it pass too.
+const EDGE_KEYS: &str = "doc";
+
+static EDGE: LibDef = LibDef {
+    path: "model.edge",
+    funcs: &[
+        FuncDef::rw("del", &[Arg::req("verb"), Arg::req("key")], edge_info),
+        FuncDef::ro("get", &[Arg::req("verb")], |rt, _, args| {
+            known_verb(rt, &args)?;
+            Ok(dict(Map::new()))
+        }),
+        FuncDef::ro("list", &[], |rt, _, _| {
+            let verbs = super::view::verbs(&*this_view(rt)?)?;
+            Ok(Item::list(verbs.into_iter().map(|verb| tuple([verb.into(), Map::new().into()]))))
+        }),
+        FuncDef::rw("set", &[Arg::req("verb"), Arg::req("key"), Arg::req("valu")], edge_info),
+        FuncDef::ro("validkeys", &[], |_, _, _| Ok(Item::from(EDGE_KEYS))),
+    ],
+    consts: &[],
+};
+
+/// Puts the libraries into the registry.
+pub fn register(registry: &mut Registry) {
+    for lib in [&LIB, &DEPRECATED, &TAGS, &EDGE] {
+        registry.add_lib(lib);
+    }
+}
+
+fn known_verb(rt: &Rt, args: &Args) -> Flow<Arc<str>> {
+    let verb = args.str(rt, 0)?;
+    if !super::view::verbs(&*this_view(rt)?)?.iter().any(|have| **have == *verb) {
+        fail!("NoSuchName", mesg = format!("No edge of this view has the verb {verb}."), name = verb);
+    }
+    Ok(verb)
+}
+
+fn edge_info(rt: &Rt, _lib: &Item, args: Args) -> Flow<Item> {
+    known_verb(rt, &args)?;
+    let key = args.str(rt, 1)?;
+    if !EDGE_KEYS.contains(&*key) {
+        fail!("NoSuchProp", mesg = format!("There is no {key} of the verbs of edges."), name = key);
+    }
+    Err(Error::not_supported("Describing the verbs of edges ($lib.model.edge)").into())
+}
+
+macro_rules! model_obj {
+    ($obj:ident, $inner:ty, $name:literal, $def:ident, $what:literal, $this:ident) => {
+        #[doc = $what]
+        struct $obj(Arc<$inner>);
+
+        impl StormObj for $obj {
+            fn type_name(&self) -> &'static str {
+                $name
+            }
+
+            fn as_any(&self) -> &dyn Any {
+                self
+            }
+
+            fn type_def(&self) -> Option<&'static TypeDef> {
+                Some(&$def)
+            }
+
+            fn value(&self, _rt: &Rt) -> Flow<Value> {
+                Ok(self.pack())
+            }
+        }
+
+        fn $this(this: &Item) -> Flow<&Arc<$inner>> {
+            match this.as_obj::<$obj>() {
+                Some(obj) => Ok(&obj.0),
+                None => fail!("BadArg", mesg = concat!("This is no ", $name, ".")),
+            }
+        }
+    };
+}
+
+model_obj!(FormObj, Form, "model:form", FORM, "A form.", this_form);
+model_obj!(PropObj, Prop, "model:property", PROP, "A property.", this_prop);
+model_obj!(TagPropObj, TagProp, "model:tagprop", TAGPROP, "A property of tags.", this_tagprop);
+model_obj!(TypeObj, Type, "model:type", TYPE, "A type.", this_type);
+
+impl FormObj {
+    fn pack(&self) -> Value {
+        pack_form(&self.0)
+    }
+}
+
+impl PropObj {
+    fn pack(&self) -> Value {
+        pack_prop(&self.0)
+    }
+}
+
+impl TagPropObj {
+    fn pack(&self) -> Value {
+        pack_tagprop(&self.0)
+    }
+}
+
+impl TypeObj {
+    fn pack(&self) -> Value {
+        let typ = &self.0;
+        let base = typ.bases.last().map_or(Value::Null, |base| Value::from(&**base));
+        let bases: Value = typ.bases.iter().map(|base| Value::from(&**base)).collect();
+        let info = typ.info.clone().with("bases", bases).with("stortype", typ.stortype);
+        Value::list([Value::from(&*typ.name), Value::list([base, typ.opts.clone().into()]), info.into()])
+    }
+}
+
+static FORM: TypeDef = TypeDef {
+    name: "model:form",
+    funcs: &[FuncDef::ro("prop", &[Arg::req("name")], |rt, this, args| {
+        let prop = this_form(this)?.prop(&args.str(rt, 0)?).cloned();
+        Ok(prop.map_or(Item::NULL, |prop| Item::obj(PropObj(prop))))
+    })],
+    getters: &[
+        ("name", |_, this| Ok(Item::from(&*this_form(this)?.name))),
+        ("type", |_, this| Ok(Item::obj(TypeObj(this_form(this)?.typ.clone())))),
+    ],
+    setters: &[],
+};
+
+static PROP: TypeDef = TypeDef {
+    name: "model:property",
+    funcs: &[],
+    getters: &[
+        ("name", |_, this| Ok(Item::from(&*this_prop(this)?.name))),
+        ("full", |_, this| Ok(Item::from(&*this_prop(this)?.full))),
+        ("form", |rt, this| {
+            let model = rt.model();
+            let form = this_prop(this)?.form.as_deref().and_then(|form| model.form(form));
+            Ok(form.map_or(Item::NULL, |form| Item::obj(FormObj(form.clone()))))
+        }),
+        ("type", |_, this| Ok(Item::obj(TypeObj(this_prop(this)?.typ.clone())))),
+    ],
+    setters: &[],
+};
+
+static TAGPROP: TypeDef = TypeDef {
+    name: "model:tagprop",
+    funcs: &[],
+    getters: &[
+        ("name", |_, this| Ok(Item::from(&*this_tagprop(this)?.name))),
+        ("type", |_, this| Ok(Item::obj(TypeObj(this_tagprop(this)?.typ.clone())))),
+    ],
+    setters: &[],
+};
+
+static TYPE: TypeDef = TypeDef {
+    name: "model:type",
+    funcs: &[
+        FuncDef::ro("norm", &[Arg::req("valu")], |rt, this, args| {
+            let norm = this_type(this)?.norm(&rt.norm_cx(), &args.item(0).tostor(rt, false)?)?;
+            let info = norm.info.pack();
+            Ok(Item::list([Item::deep(&norm.value), Item::deep(&info)]))
+        }),
+        FuncDef::ro("repr", &[Arg::req("valu")], |rt, this, args| {
+            let typ = this_type(this)?;
+            let norm = typ.norm(&rt.norm_cx(), &args.item(0).tostor(rt, false)?)?;
+            Ok(Item::deep(&typ.repr(&rt.norm_cx(), &norm.value)?))
+        }),
+    ],
+    getters: &[
+        ("name", |_, this| Ok(Item::from(&*this_type(this)?.name))),
+        ("opts", |_, this| Ok(dict(this_type(this)?.opts.clone()))),
+        ("stortype", |_, this| Ok(Item::from(this_type(this)?.stortype.code()))),
+        ("mutable", |_, this| Ok(Item::from(this_type(this)?.is_mutable()))),
+    ],
+    setters: &[],
+};
