@@ -25,6 +25,22 @@ const GIVEN: [&[&str]; 7] = [
     &["view", "fork"],
 ];
 
+/// Events that are not those of one part of [`crate::parts`].
+const EVENTS: &[&str] = &[
+    "edits",
+    "layer:set",
+    "layer:set:modelvers",
+    "view:set",
+    "view:addlayer",
+    "view:setlayers",
+    "view:detach",
+    "view:forkparent",
+    "view:forkchild",
+    "trigger:add",
+    "trigger:del",
+    "trigger:set",
+];
+
 /// A user of the cell on whose behalf a query runs.
 pub struct QueryUser(pub CellUser);
 
@@ -61,8 +77,18 @@ impl Cortex {
         GraphView::new(view, Arc::new(move || model.load_full()))
     }
 
-    /// What queries can call: the runtime's own libraries and commands, and those of this crate.
+    /// What queries can call in this cortex.
     pub fn registry(&self) -> &'static Arc<Registry> {
+        Cortex::builtin_registry()
+    }
+
+    /// The names of the events of a cortex, its views and its layers.
+    pub fn event_names() -> &'static [&'static str] {
+        EVENTS
+    }
+
+    /// The runtime's own libraries and commands, and those of this crate.
+    pub fn builtin_registry() -> &'static Arc<Registry> {
         static REGISTRY: LazyLock<Arc<Registry>> = LazyLock::new(|| {
             let mut registry = Registry::builtin();
             crate::libs::register(&mut registry);
@@ -189,9 +215,4 @@ impl Host for Cortex {
             tracing::info!(text, user = user.iden(), username = user.name(), "executing storm query");
         }
     }
-}
-
-/// Refuses to be unused until queries run: a runtime scope knows its cortex.
-pub fn cortex_of(rt: &Rt) -> myelin_storm::Flow<&Cortex> {
-    rt.host_as::<Cortex>()
 }

@@ -1,6 +1,8 @@
 #![forbid(unsafe_code)]
 //! Myelin: the services, the quickstart, the Storm shell and the tools, in one binary.
 
+mod quickstart;
+mod registry;
 mod serve;
 mod shell;
 mod tools;
@@ -31,6 +33,11 @@ enum Command {
     /// Run the document store: `myelin jsonstor <dir>`
     #[command(disable_help_flag = true)]
     Jsonstor(ServiceArgs),
+    /// Run AHA, an Axon, a JSONStor and a Cortex in one process, with a Storm prompt
+    Quickstart(quickstart::QuickstartArgs),
+    /// Print what this build registers, as JSON
+    #[command(hide = true)]
+    Registry,
     /// Open a Storm shell on a Cortex, or run one query
     Storm(shell::ShellArgs),
     /// Run an operator's tool: `myelin tool aha.provision.service 00.cortex`
@@ -67,6 +74,8 @@ fn main() -> ExitCode {
             Command::Axon(args) => serve::run("axon", &args.args).await,
             Command::Cortex(args) => serve::run("cortex", &args.args).await,
             Command::Jsonstor(args) => serve::run("jsonstor", &args.args).await,
+            Command::Quickstart(args) => quickstart::run(args).await,
+            Command::Registry => registry::print(),
             Command::Storm(args) => shell::run(args).await,
             Command::Tool { name, args } => tools::run(&name, args).await,
         }

@@ -91,4 +91,11 @@ impl Registry {
         libs.sort_by_key(|def| def.path);
         libs
     }
+
+    /// Every built-in kind with methods.
+    pub fn all_types(&self) -> Vec<&'static TypeDef> {
+        let mut types: Vec<_> = self.types.values().copied().collect();
+        types.sort_by_key(|def| def.name);
+        types
+    }
 }

@@ -1,0 +1,81 @@
+//! `myelin registry`: what this build registers, as JSON of kind → names, for `cargo xtask coverage`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use myelin_aha::api::AhaApi;
+use myelin_axon::api::AxonApi;
+use myelin_cell::conf::CELL_CONFS;
+use myelin_cell::{Cell, CellApi, CellSpec};
+use myelin_cortex::{CoreApi, Cortex};
+use myelin_error::Result;
+use myelin_jsonstor::api::JsonStorApi;
+use myelin_model::Model;
+use myelin_telepath::{MethTable, TableApi};
+
+use crate::tools::TOOLS;
+
+/// Prints it.
+///
+/// # Errors
+/// The model cannot be loaded.
+pub fn print() -> Result<u8> {
+    let model = Model::shared()?;
+    let registry = Cortex::builtin_registry();
+    let mut kinds: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    kinds.insert("types", model.types().map(|typ| typ.name.to_string()).collect());
+    kinds.insert("forms", model.forms().map(|form| form.name.to_string()).collect());
+    let commands = registry.cmds().into_iter().map(|def| def.name.to_owned());
+    kinds.insert("commands", commands.chain(Cortex::builtin_commands()).collect());
+    let mut functions = BTreeSet::new();
+    for lib in registry.all_libs() {
+        let path = if lib.path.is_empty() { "$lib".to_owned() } else { format!("$lib.{}", lib.path) };
+        functions.extend(lib.funcs.iter().map(|func| format!("{path}.{}", func.name)));
+        functions.extend(lib.consts.iter().map(|(name, _)| format!("{path}.{name}")));
+    }
+    kinds.insert("functions", functions);
+    let mut methods = BTreeSet::new();
+    for def in registry.all_types() {
+        methods.extend(def.funcs.iter().map(|func| format!("{}.{}", def.name, func.name)));
+        methods.extend(def.getters.iter().map(|(name, _)| format!("{}.{name}", def.name)));
+        methods.extend(def.setters.iter().map(|(name, ..)| format!("{}.{name}", def.name)));
+    }
+    kinds.insert("methods", methods);
+    kinds.insert("calls", calls());
+    kinds.insert(
+        "events",
+        Cell::base_events().iter().chain(Cortex::event_names()).map(|name| (*name).to_owned()).collect(),
+    );
+    kinds.insert("options", options());
+    kinds.insert("tools", TOOLS.iter().map(|tool| tool.name.to_owned()).chain(["storm.__main__".to_owned()]).collect());
+    println!("{}", serde_json::to_string_pretty(&kinds).unwrap_or_default());
+    Ok(0)
+}
+
+fn calls() -> BTreeSet<String> {
+    fn names<T: Send + Sync + 'static>(
+        class: &'static str,
+        table: &'static MethTable<T>,
+    ) -> impl Iterator<Item = String> {
+        table.names().map(move |name| format!("{class}.{name}"))
+    }
+    names("CellApi", CellApi::table())
+        .chain(names("CoreApi", CoreApi::table()))
+        .chain(names("AxonApi", AxonApi::table()))
+        .chain(names("AhaApi", AhaApi::table()))
+        .chain(names("JsonStorApi", JsonStorApi::table()))
+        .collect()
+}
+
+fn options() -> BTreeSet<String> {
+    let specs: [(&str, CellSpec); 4] = [
+        ("cortex", myelin_cortex::SPEC),
+        ("axon", myelin_axon::SPEC),
+        ("aha", myelin_aha::SPEC),
+        ("jsonstor", myelin_jsonstor::SPEC),
+    ];
+    let common = CELL_CONFS.iter().map(|def| format!("cell.{}", def.key));
+    let own = specs
+        .iter()
+        .flat_map(|(name, spec)| spec.confs.iter().chain(CELL_CONFS).map(move |def| format!("{name}.{}", def.key)));
+    common.chain(own).collect()
+}
