@@ -87,6 +87,11 @@ impl Cortex {
         EVENTS
     }
 
+    /// The names of the commands that every cortex has and that are written in Storm.
+    pub fn builtin_commands() -> impl Iterator<Item = String> {
+        crate::cmds::all().iter().filter_map(|cmd| cmd.get_str("name").map(str::to_owned))
+    }
+
     /// The runtime's own libraries and commands, and those of this crate.
     pub fn builtin_registry() -> &'static Arc<Registry> {
         static REGISTRY: LazyLock<Arc<Registry>> = LazyLock::new(|| {
