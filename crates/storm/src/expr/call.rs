@@ -19,7 +19,7 @@ use crate::walk::{Wanted, has_statement};
 /// # Errors
 /// `StormRuntimeError` when it is no function or the arguments do not fit, `IsReadOnly`, whatever the function gives.
 pub fn call(rt: &Rt, valu: &Ast, call: &Call, path: Option<&Path>) -> Flow<Item> {
-    let func = compute(rt, &call.func, path)?;
+    let func = lib_function(rt, compute(rt, &call.func, path)?);
     if !func.is_callable() {
         let (kind, text) = (func.type_name(), rt.query().slice(valu.span));
         let mesg = format!("'{kind}' object is not callable: {text}");
@@ -41,6 +41,16 @@ pub fn call(rt: &Rt, valu: &Ast, call: &Call, path: Option<&Path>) -> Flow<Item>
         }
         (error, _) => rt.at(valu.span, error),
     })
+}
+
+/// A library that can be called (`$lib.dict()`) has a function of this name.
+const LIB_CALL: &str = "__call__";
+
+fn lib_function(rt: &Rt, func: Item) -> Item {
+    let Item::Lib(path) = &func else { return func };
+    let defs = rt.registry().libs(path).iter();
+    let found = defs.flat_map(|def| def.funcs).find(|def| def.name == LIB_CALL);
+    found.map_or_else(|| func.clone(), |def| func.bind(def))
 }
 
 fn req_readonly(_rt: &Rt, func: &Item) -> Flow<()> {

@@ -14,6 +14,10 @@ const VALU: &[Arg] = &[Arg::req("valu")];
 pub static LIB: LibDef = LibDef {
     path: "dict",
     funcs: &[
+        FuncDef::rw("__call__", &[Arg::kwargs("kwargs")], |rt, _, args| {
+            rt.warn_once("$lib.dict() is deprecated. Use ({}) instead.")?;
+            Ok(Item::dict(args.kwargs().iter().map(|(name, valu)| (name.clone(), valu.clone()))))
+        }),
         FuncDef::ro("has", &[Arg::req("valu"), Arg::req("key")], |rt, _, args| {
             let map = req_map(rt, args.item(0), "valu")?;
             Ok(Item::from(map.get_value(&args.prim(rt, 1)?).is_some()))

@@ -6,7 +6,7 @@ use crate::ctl::Flow;
 use crate::item::{Arg, Args, Dflt, FuncDef, Genr, Item};
 use crate::registry::LibDef;
 use crate::rt::Rt;
-use crate::scrape::{Fangs, normed, original};
+use crate::scrape::{Fangs, context, normed, original};
 
 const TEXT: &[Arg] = &[Arg::req("text")];
 
@@ -14,6 +14,16 @@ const TEXT: &[Arg] = &[Arg::req("text")];
 pub static LIB: LibDef = LibDef {
     path: "scrape",
     funcs: &[
+        FuncDef::rw(
+            "__call__",
+            &[
+                Arg::req("text"),
+                Arg::opt("ptype", Dflt::Null),
+                Arg::opt("refang", Dflt::Bool(true)),
+                Arg::opt("unique", Dflt::Bool(true)),
+            ],
+            found,
+        ),
         FuncDef::ro("context", TEXT, |rt, _, args| {
             let found = normed(rt, &args.str(rt, 0)?, false)?;
             Ok(Item::Genr(Genr::of(found.into_iter().map(|(found, valu)| {
@@ -35,6 +45,21 @@ pub static LIB: LibDef = LibDef {
     ],
     consts: &[],
 };
+
+/// Forms and values as the text has them. Long out of use, kept for old queries.
+fn found(rt: &Rt, _: &Item, args: Args) -> Flow<Item> {
+    rt.warn_once("$lib.scrape() is deprecated. Use $lib.scrape.ndefs().")?;
+    let (text, form, refang, unique) = (args.str(rt, 0)?, args.opt_str(rt, 1)?, args.bool(rt, 2)?, args.bool(rt, 3)?);
+    let mut seen = std::collections::HashSet::new();
+    let mut retn = Vec::new();
+    for found in context(&text, form.as_deref(), refang) {
+        let item = Value::list([Value::from(found.form), found.valu]);
+        if !unique || seen.insert(item.clone()) {
+            retn.push(Item::Val(item));
+        }
+    }
+    Ok(Item::Genr(Genr::of(retn)))
+}
 
 /// Matches of a pattern with a group `valu`, with their place in the text as given.
 fn gen_matches(rt: &Rt, _: &Item, args: Args) -> Flow<Item> {

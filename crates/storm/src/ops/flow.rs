@@ -440,8 +440,8 @@ impl TryCatch {
         for catch in catches {
             let names = compute(&self.rt, &catch.names, path)?.toprim(&self.rt)?;
             let hit = match &names {
-                Value::Str(name) => &**name == "*" || &**name == error.name(),
-                Value::List(names) => names.iter().any(|name| name.as_str() == Some(error.name())),
+                Value::Str(name) => &**name == "*" || &**name == raised_name(&error),
+                Value::List(names) => names.iter().any(|name| name.as_str() == Some(raised_name(&error))),
                 other => {
                     let kind = py_class(other);
                     let mesg = format!("catch block must be a str or list object. {kind} not allowed.");
@@ -473,12 +473,18 @@ fn py_class(valu: &Value) -> &'static str {
     }
 }
 
+/// What an error is caught by: one that a query raised goes by the name it was given.
+fn raised_name(error: &Error) -> &str {
+    let given = error.get("errname").and_then(Value::as_str).filter(|_| error.is("StormRaise"));
+    given.unwrap_or(error.name())
+}
+
 /// What the variable of a `catch` holds.
 fn error_item(error: &Error) -> Item {
     let mut info = error.info().clone();
     let mesg = info.remove("mesg").unwrap_or_else(|| Value::from("No message given."));
     Item::dict([
-        ("name", Item::from(error.name())),
+        ("name", Item::from(raised_name(error))),
         ("mesg", Item::Val(mesg)),
         ("info", Item::deep(&Value::from(info))),
     ])

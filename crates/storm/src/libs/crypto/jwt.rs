@@ -533,6 +533,10 @@ fn resolve_key(rt: &Rt, args: &Args, header: &Map, alg: &Alg) -> Flow<Arc<[u8]>>
             if !uri.starts_with("https://") {
                 crate::fail!("BadArg", mesg = "jwks_uri must be an https URL.", url = uri);
             }
+            let host = uri["https://".len()..].split(['/', '?', '#', ':']).next().unwrap_or_default();
+            if host.is_empty() {
+                crate::fail!("BadArg", mesg = "jwks_uri is missing a host.", url = uri);
+            }
             Err(Error::not_supported("Fetching keys for $lib.crypto.jwt.verify() by jwks_uri").into())
         }
     }
