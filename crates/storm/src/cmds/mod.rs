@@ -4,8 +4,15 @@
 //! others. It is registered by one line in [`register`].
 
 mod basic;
+mod edit;
+pub mod exec;
+mod flow;
+mod lift;
+mod merge;
 mod parser;
 mod pure;
+mod stats;
+mod threads;
 
 use std::sync::Arc;
 
@@ -24,6 +31,13 @@ pub use pure::PureOpts;
 /// Puts the commands of this crate into the registry.
 pub fn register(registry: &mut Registry) {
     basic::register(registry);
+    edit::register(registry);
+    exec::register(registry);
+    flow::register(registry);
+    lift::register(registry);
+    merge::register(registry);
+    stats::register(registry);
+    threads::register(registry);
 }
 
 /// A command of the runtime.

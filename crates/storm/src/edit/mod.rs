@@ -317,6 +317,20 @@ impl<'r> Editor<'r> {
         }
     }
 
+    /// A property of a node that is being edited.
+    pub fn get(&self, buid: &Buid, name: &str) -> Option<Value> {
+        self.protos.get(buid)?.get(name)
+    }
+
+    /// Puts a normalised value on a property as it is, whatever rules there are for it.
+    ///
+    /// # Errors
+    /// `SynErr` when the node is not being edited.
+    pub fn put(&mut self, buid: Buid, name: &Arc<str>, valu: Value) -> Flow<()> {
+        self.proto(&buid)?.props.insert(name.clone(), valu);
+        Ok(())
+    }
+
     /// Sets a property, with all that follows from its value. False when it does not change.
     ///
     /// # Errors
