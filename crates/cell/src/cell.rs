@@ -71,6 +71,8 @@ pub(crate) struct Inner {
     pub health: RwLock<Vec<HealthFunc>>,
     pub on_active: RwLock<Vec<ActiveHook>>,
     pub reloads: Mutex<indexmap::IndexMap<String, crate::reload::ReloadFunc>>,
+    pub routes: RwLock<axum::Router>,
+    pub https: Mutex<Vec<Value>>,
     pub dmon: std::sync::OnceLock<myelin_telepath::Dmon>,
     /// Held for as long as the cell is open.
     _lock: File,
@@ -151,6 +153,8 @@ impl Cell {
             health: RwLock::default(),
             on_active: RwLock::default(),
             reloads: Mutex::default(),
+            routes: RwLock::default(),
+            https: Mutex::default(),
             dmon: std::sync::OnceLock::new(),
             _lock: lock,
         }));
@@ -416,6 +420,7 @@ impl Cell {
         self.0.on_active.write().clear();
         self.0.health.write().clear();
         self.0.reloads.lock().clear();
+        *self.0.routes.write() = axum::Router::new();
         self.auth().clear_hooks();
         if self.0.embedded {
             self.nexus().del_handler(self.iden());
@@ -483,7 +488,7 @@ impl Cell {
             .with("uplink", false)
             .with("mirror", mirror.map_or(Value::Null, Value::from))
             .with("aha", aha)
-            .with("network", Map::new().with("https", Value::empty_list()))
+            .with("network", Map::new().with("https", Value::list(inner.https.lock().clone())))
             .with("nexus", nexus);
         let synapse = Map::new()
             .with("commit", crate::version::commit())
@@ -575,7 +580,7 @@ fn make_tree(dirn: &Path) -> Result<()> {
     Ok(())
 }
 
-fn set_private(path: &Path) -> Result<()> {
+pub(crate) fn set_private(path: &Path) -> Result<()> {
     use std::os::unix::fs::PermissionsExt;
     Ok(std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?)
 }

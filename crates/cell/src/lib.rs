@@ -14,6 +14,7 @@ mod clone;
 pub mod conf;
 mod events;
 mod host;
+pub mod http;
 mod joint;
 pub mod log;
 pub mod nexus;

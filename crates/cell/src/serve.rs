@@ -114,6 +114,9 @@ impl Cell {
             Some(url) => Some(dmon.listen(&url).await?),
             None => None,
         };
+        if let Some(port) = self.conf().int("https:port").and_then(|port| u16::try_from(port).ok()) {
+            self.serve_https(port).await?;
+        }
         if let Some(port) = bound.as_ref().and_then(Bound::port) {
             self.register_with_aha(port);
         }

@@ -24,4 +24,4 @@ mod tls;
 pub use cert::{Cert, Csr, cert_hash, common_name};
 pub use dir::{CertDir, Issued, Requested, Sub, expand_home, load_cert, load_key};
 pub use key::PrivKey;
-pub use tls::{pinned_client_config, provider};
+pub use tls::{file_server_config, pinned_client_config, provider};

@@ -6,11 +6,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use myelin_error::{Result, err};
+use myelin_error::{Error, Result, err};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{
     ClientHello, NoServerSessionStorage, ParsedCertificate, ResolvesServerCert, WebPkiClientVerifier,
@@ -138,6 +138,22 @@ fn certified(cert: &Path, key: &Path) -> Result<Arc<CertifiedKey>> {
     let pair = CertifiedKey::new(load_chain(cert)?, signer);
     pair.keys_match().map_err(|e| bad_cert(e).with("path", cert.to_string_lossy().into_owned()))?;
     Ok(Arc::new(pair))
+}
+
+/// TLS for a listener whose certificate chain and key are in two files, the key of any kind that rustls knows. Clients need
+/// no certificate.
+pub fn file_server_config(cert: &Path, key: &Path) -> Result<Arc<ServerConfig>> {
+    let named = |e: Error, path: &Path| e.with("path", path.to_string_lossy().into_owned());
+    let pkey = PrivateKeyDer::from_pem_file(key).map_err(|e| named(bad_cert(e), key))?;
+    let signer = provider().key_provider.load_private_key(pkey).map_err(|e| named(tls_err(e), key))?;
+    let pair = CertifiedKey::new(load_chain(cert)?, signer);
+    pair.keys_match().map_err(|e| named(bad_cert(e), cert))?;
+    let builder =
+        ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions().map_err(tls_err)?;
+    let certs = vec![(String::new(), Arc::new(pair))];
+    let mut config = builder.with_no_client_auth().with_cert_resolver(Arc::new(BySni { certs }));
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
 }
 
 /// The authorities of the machine, read once.

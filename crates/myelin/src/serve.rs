@@ -42,8 +42,10 @@ pub async fn run(service: &str, args: &[String]) -> Result<u8> {
     if let Some(name) = launch.name {
         tracing::warn!(name, "the flag --name is accepted and not used: a service is offered under its usual names");
     }
-    if cell.conf().get("https:port").is_null() {
-        tracing::debug!(port = launch.https, "the HTTPS port of the command line");
+    // The option decides where it is set, also to null; the flag's 0 means no HTTPS.
+    if launch.https != 0 && !cell.conf().all().contains("https:port") {
+        let bad = |_| usage("argument --https: the port must be below 65536");
+        cell.serve_https(u16::try_from(launch.https).map_err(bad)?).await?;
     }
     tracing::info!(service, iden = cell.iden(), "running");
     cell.run_until_done().await?;
