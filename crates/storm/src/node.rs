@@ -58,6 +58,11 @@ impl Node {
         Node(Arc::new(NodeInner { buid, form, valu, view, is_runt: true, state }))
     }
 
+    /// Replaces what was read of it, when somebody else changed it.
+    pub fn reload(&self, data: NodeData) {
+        *self.0.state.write() = State { data, nodedata: Map::new() };
+    }
+
     /// The node of a weak reference.
     pub(crate) fn from_inner(inner: Arc<NodeInner>) -> Node {
         Node(inner)

@@ -102,6 +102,11 @@ pub fn changed(core: &Cortex, rt: &Rt, node: &Node, change: &Change) -> Flow<()>
             Ok(()) => {}
         }
     }
+    // The query that made the change sees what the triggers did to the node.
+    let data = rt.snap().view().node(&node.buid())?;
+    if data.ndef.is_some() {
+        node.reload(data);
+    }
     Ok(())
 }
 

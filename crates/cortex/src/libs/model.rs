@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use myelin_error::Error;
 use myelin_model::pack::{pack_form, pack_prop, pack_tagprop};
-use myelin_model::{Form, Prop, TagProp, Type};
+use myelin_model::{Form, Norm, Prop, TagProp, Type};
 use myelin_storm::item::{StormObj, TypeDef};
 use myelin_storm::{Arg, Args, Flow, FuncDef, Item, LibDef, Registry, Rt, fail};
 use myelin_value::{Map, Value};
@@ -76,9 +76,8 @@ static TAGS: LibDef = LibDef {
     consts: &[],
 };
 
-/// What could be said about a verb; the original keeps it in a store that it gave up. There it is a text, not a list,
-/// so that parts of it pass too.
-const EDGE_KEYS: &str = "doc";
+/// What can be said about a verb.
+const EDGE_KEYS: [&str; 1] = ["doc"];
 
 static EDGE: LibDef = LibDef {
     path: "model.edge",
@@ -93,7 +92,7 @@ static EDGE: LibDef = LibDef {
             Ok(Item::list(verbs.into_iter().map(|verb| tuple([verb.into(), Map::new().into()]))))
         }),
         FuncDef::rw("set", &[Arg::req("verb"), Arg::req("key"), Arg::req("valu")], edge_info),
-        FuncDef::ro("validkeys", &[], |_, _, _| Ok(Item::from(EDGE_KEYS))),
+        FuncDef::ro("validkeys", &[], |_, _, _| Ok(tuple(EDGE_KEYS.map(Value::from)))),
     ],
     consts: &[],
 };
@@ -116,7 +115,7 @@ fn known_verb(rt: &Rt, args: &Args) -> Flow<Arc<str>> {
 fn edge_info(rt: &Rt, _lib: &Item, args: Args) -> Flow<Item> {
     known_verb(rt, &args)?;
     let key = args.str(rt, 1)?;
-    if !EDGE_KEYS.contains(&*key) {
+    if !EDGE_KEYS.contains(&&*key) {
         fail!("NoSuchProp", mesg = format!("There is no {key} of the verbs of edges."), name = key);
     }
     Err(Error::not_supported("Describing the verbs of edges ($lib.model.edge)").into())
@@ -187,6 +186,16 @@ impl TypeObj {
     }
 }
 
+/// Numbers and nodes are normalised as what they are, all else as the primitive it stands for.
+fn norm_item(rt: &Rt, typ: &Type, item: &Item) -> Flow<Norm> {
+    let cx = rt.norm_cx();
+    Ok(match item {
+        Item::Num(number) => typ.norm_number(&cx, number)?,
+        Item::Node(node) => typ.norm_node(&cx, node.form_name(), node.valu())?,
+        other => typ.norm(&cx, &other.toprim(rt)?)?,
+    })
+}
+
 static FORM: TypeDef = TypeDef {
     name: "model:form",
     funcs: &[FuncDef::ro("prop", &[Arg::req("name")], |rt, this, args| {
@@ -230,13 +239,13 @@ static TYPE: TypeDef = TypeDef {
     name: "model:type",
     funcs: &[
         FuncDef::ro("norm", &[Arg::req("valu")], |rt, this, args| {
-            let norm = this_type(this)?.norm(&rt.norm_cx(), &args.item(0).tostor(rt, false)?)?;
+            let norm = norm_item(rt, this_type(this)?, args.item(0))?;
             let info = norm.info.pack();
             Ok(Item::list([Item::deep(&norm.value), Item::deep(&info)]))
         }),
         FuncDef::ro("repr", &[Arg::req("valu")], |rt, this, args| {
             let typ = this_type(this)?;
-            let norm = typ.norm(&rt.norm_cx(), &args.item(0).tostor(rt, false)?)?;
+            let norm = norm_item(rt, typ, args.item(0))?;
             Ok(Item::deep(&typ.repr(&rt.norm_cx(), &norm.value)?))
         }),
     ],

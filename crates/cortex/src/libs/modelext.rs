@@ -155,10 +155,10 @@ fn check_name(name: &str, key: &str) -> Flow<()> {
 /// Form, verb, form: an asterisk stands for any form.
 fn edge_key(rt: &Rt, args: &Args) -> Flow<Value> {
     let (n1form, verb, n2form) = (args.opt_str(rt, 0)?, args.str(rt, 1)?, args.opt_str(rt, 2)?);
-    let letters = |text: &str| text.chars().all(|char| char.is_lowercase() || !char.is_alphabetic());
-    let plain = verb.chars().next().is_some_and(char::is_alphabetic)
-        && verb.chars().all(|char| char.is_alphanumeric() || matches!(char, '_' | ':' | '.' | '-'));
-    if !plain || !letters(&verb) {
+    let lower = verb.chars().any(char::is_lowercase) && !verb.chars().any(char::is_uppercase);
+    let plain = verb.chars().all(|char| char.is_alphanumeric() || matches!(char, '_' | ':' | '.'))
+        && (1..=200).contains(&verb.chars().count());
+    if !plain || !lower {
         let mesg = format!("{verb} is no verb for an edge.");
         return Err(err!("BadEdgeDef", mesg = mesg, n1form = n1form, verb = verb, n2form = n2form).into());
     }

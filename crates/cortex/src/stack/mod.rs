@@ -231,9 +231,12 @@ impl Stack {
     pub fn new_vdef(&self, mut vdef: Map, creator: &User) -> Map {
         vdef.insert("iden", rand_guid());
         vdef.insert("created", now_millis());
-        for (key, valu) in
-            [("parent", Value::Null), ("worldreadable", Value::from(false)), ("creator", Value::from(creator.iden()))]
-        {
+        for (key, valu) in [
+            ("parent", Value::Null),
+            ("worldreadable", Value::from(false)),
+            ("protected", Value::from(false)),
+            ("creator", Value::from(creator.iden())),
+        ] {
             if !vdef.contains(key) {
                 vdef.insert(key, valu);
             }
