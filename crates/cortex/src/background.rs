@@ -11,6 +11,7 @@ pub fn begin(core: &Arc<Cortex>) {
         let Some(core) = weak.upgrade() else { return };
         let runs = active && !core.cell.conf().is_on("safemode");
         core.dmons.set_active(&weak, runs);
+        core.cron.set_active(&weak, runs);
     }));
     let core = core.clone();
     crate::wait::spawn(async move {

@@ -17,6 +17,7 @@ use myelin_slab::tables::SafeKeyVal;
 use myelin_value::{Map, Value};
 
 use crate::conf::CORTEX_CONFS;
+use crate::parts::cron::Cron;
 use crate::parts::dmons::Dmons;
 use crate::parts::extmodel::{InUse, ModelExt};
 use crate::parts::graphs::Graphs;
@@ -61,6 +62,8 @@ pub struct Cortex {
     pub tagmodel: Arc<TagModel>,
     /// Packages.
     pub packages: Arc<Packages>,
+    /// Queries that run at their time.
+    pub cron: Arc<Cron>,
     /// Queries that run in the background.
     pub dmons: Arc<Dmons>,
     /// Other services.
@@ -122,10 +125,11 @@ impl Cortex {
             }
         });
         let packages = Arc::new(Packages::open(cell.slab(), &stor, model.clone(), on_add, pusher.clone())?);
+        let cron = Arc::new(Cron::open(cell.slab(), &stor, cell.auth().clone(), pusher.clone())?);
         let dmons = Arc::new(Dmons::open(cell.slab(), &stor, cell.auth().clone(), pusher.clone())?);
         let services = Arc::new(Services::open(cell.slab(), &stor, packages.clone(), pusher)?);
 
-        let parts: [Arc<dyn Part>; 11] = [
+        let parts: [Arc<dyn Part>; 12] = [
             Arc::new(StackPart(stack.clone())),
             vars.clone(),
             queues.clone(),
@@ -135,6 +139,7 @@ impl Cortex {
             tagmodel.clone(),
             packages.clone(),
             vaults.clone(),
+            cron.clone(),
             dmons.clone(),
             services.clone(),
         ];
@@ -151,6 +156,7 @@ impl Cortex {
             graphs,
             tagmodel,
             packages,
+            cron,
             dmons,
             services,
             stores,

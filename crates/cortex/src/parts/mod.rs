@@ -4,6 +4,7 @@
 //! check and prepare, then push the event through a [`Pusher`]. What is made by chance or by the clock (idens, times) is
 //! made before the event is pushed, so that mirrors apply the same.
 
+pub mod cron;
 pub mod dmons;
 pub mod easyperm;
 pub mod extmodel;

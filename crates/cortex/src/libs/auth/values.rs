@@ -3,9 +3,9 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use myelin_error::{Error, err};
+use myelin_error::err;
 use myelin_storm::item::{Genr, StormObj, TypeDef};
-use myelin_storm::{Arg, Args, Dflt, Flow, FuncDef, Item, Rt, fail};
+use myelin_storm::{Arg, Dflt, Flow, FuncDef, Item, Rt, fail};
 use myelin_value::{Map, Value};
 
 use super::pairs;
