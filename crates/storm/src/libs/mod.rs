@@ -9,6 +9,7 @@ pub(crate) mod crypto;
 mod csv;
 mod dict;
 mod env;
+mod r#gen;
 mod gis;
 pub mod help;
 mod hex;
@@ -51,6 +52,7 @@ pub fn register(registry: &mut Registry) {
         &csv::LIB,
         &dict::LIB,
         &env::LIB,
+        &r#gen::LIB,
         &gis::LIB,
         &hex::LIB,
         &infosec::LIB,

@@ -39,17 +39,43 @@ impl Found {
 pub struct Fangs(Vec<(String, String)>);
 
 impl Fangs {
-    /// The usual ones.
+    /// The usual ones: schemes that are spelt wrong on purpose, and brackets around what makes a name or an address.
     pub fn usual() -> Fangs {
-        let pairs = [
+        let mut pairs: Vec<(String, String)> = [
             ("fxp:", "ftp:"),
             ("fxps:", "ftps:"),
             ("hxxp:", "http:"),
             ("hxxps:", "https:"),
             ("fxp[s]:", "ftps:"),
             ("hxxp[s]:", "https:"),
+        ]
+        .map(|(from, to)| (from.to_owned(), to.to_owned()))
+        .to_vec();
+        for fang in ["[:]", "[://]", "[:", "(:)"] {
+            for scheme in ["ftp", "fxp", "ftps", "fxps", "http", "hxxp", "https", "hxxps"] {
+                let plain = fang.replace(['[', ']', '(', ')'], "");
+                pairs.push((format!("{scheme}{fang}"), format!("{}{plain}", scheme.replace('x', "t"))));
+            }
+        }
+        let marks = [
+            ("[.]", "."),
+            (".]", "."),
+            ("[.", "."),
+            ("[．]", "．"),
+            ("[。]", "。"),
+            ("[｡]", "｡"),
+            ("(.)", "."),
+            ("(．)", "．"),
+            ("(。)", "。"),
+            ("(｡)", "｡"),
+            ("[dot]", "."),
+            ("[:]", ":"),
+            ("[at]", "@"),
+            ("[@]", "@"),
+            ("\\.", "."),
         ];
-        Fangs(pairs.map(|(from, to)| (from.to_owned(), to.to_owned())).to_vec())
+        pairs.extend(marks.map(|(from, to)| (from.to_owned(), to.to_owned())));
+        Fangs(pairs)
     }
 
     /// Pairs of one's own. None may make the text longer.
@@ -207,6 +233,19 @@ mod tests {
             ]
         );
         assert_eq!(all("/bin/ls"), ["file:path /bin/ls /bin/ls@0"]);
+        assert_eq!(
+            all("see hxxp://vertex[.]link/"),
+            ["inet:url http://vertex.link/ hxxp://vertex[.]link/@4", "inet:fqdn vertex.link vertex[.]link@11"]
+        );
+        assert_eq!(
+            all("\\\\srv\\share\\f x, foo.com, baz.net.. a_b.com 中文.com"),
+            [
+                "inet:url smb://srv/share/f \\\\srv\\share\\f@0",
+                "inet:fqdn foo.com foo.com@17",
+                "inet:fqdn a_b.com a_b.com@36",
+                "inet:fqdn 中文.com 中文.com@44"
+            ]
+        );
         assert!(all("nothing here.").is_empty());
     }
 }
