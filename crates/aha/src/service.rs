@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use myelin_cell::conf::{ConfDef, Kind, Reach, def};
 use myelin_cell::{ApiMaker, Cell, CellSpec};
-use myelin_error::{Error, Result, err};
+use myelin_error::{Result, err};
 use myelin_telepath::{Api, Bound, Dmon, DmonConf, SYN_VERSION, ValueStream};
 use myelin_value::{Map, Value};
 
@@ -119,8 +119,8 @@ pub(crate) fn ready_to_mirror(aha: &Aha) -> Result<Value> {
 }
 
 /// A backup of the directory as a stream.
-pub(crate) async fn backup_archive(_aha: &Aha, _name: Option<&str>, _remove: bool) -> Result<ValueStream> {
-    Err(Error::not_supported("a backup archive for a clone of AHA"))
+pub(crate) async fn backup_archive(aha: &Aha, name: Option<&str>, remove: bool) -> Result<ValueStream> {
+    aha.cell().new_backup_archive(name, remove).await
 }
 
 async fn blocking<T: Send + 'static>(func: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {

@@ -8,6 +8,7 @@
 pub mod api;
 pub mod archive;
 pub mod auth;
+mod backup;
 pub mod boss;
 pub mod cell;
 mod clone;

@@ -44,7 +44,7 @@ pub(crate) fn volume(path: &Path) -> Result<(u64, u64)> {
 }
 
 /// What a directory takes on the disk, and what its files say they hold.
-fn dir_size(path: &Path) -> (u64, u64) {
+pub(crate) fn dir_size(path: &Path) -> (u64, u64) {
     use std::os::unix::fs::MetadataExt;
     let Ok(entries) = std::fs::read_dir(path) else { return (0, 0) };
     entries.flatten().fold((0, 0), |(real, apparent), entry| match entry.metadata() {

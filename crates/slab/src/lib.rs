@@ -28,5 +28,5 @@ mod writer;
 
 pub use opts::{GIB, MIB, Options, opts_path};
 pub use scan::{Iter, OwnedScan, RawTxn, Reads, Row, Scan, Table};
-pub use slab::{CommitHook, FlushHook, ReadTxn, Slab};
+pub use slab::{CommitHook, FlushHook, ReadTxn, Slab, SlabCopy};
 pub use writer::{Faults, WriteCx, Writer, WriterConf};

@@ -272,6 +272,30 @@ impl Slab {
         copied.map_err(|code| self.0.error(code))
     }
 
+    /// Begins a compacted copy of what is committed, and returns when its snapshot is taken: what is written from then on is
+    /// not in it. A job that begins the copies of several slabs gets them all as of one moment.
+    pub fn begin_copy(&self) -> Result<SlabCopy> {
+        use std::io::Read;
+        use std::os::fd::AsFd;
+        let (mut reader, writer) = std::io::pipe()?;
+        let slab = self.clone();
+        let copier = std::thread::Builder::new().name("slab-copy".into()).spawn(move || {
+            slab.0.gate.enter();
+            let copied = slab.0.env.copy_compact_to(writer.as_fd());
+            slab.0.gate.leave();
+            copied.map_err(|code| slab.0.error(code))
+        })?;
+        // LMDB takes the snapshot and then writes: the first byte says that there is one.
+        let mut first = [0; 1];
+        match reader.read(&mut first)? {
+            0 => match join_copy(copier) {
+                Ok(()) => Err(err!("SynErr", mesg = "The copy of a slab is empty.")),
+                Err(error) => Err(error),
+            },
+            _ => Ok(SlabCopy { path: self.path().to_owned(), first: first[0], reader, copier }),
+        }
+    }
+
     pub(crate) fn add_table(&self, name: &str, table: Table) {
         self.0.tables.lock().insert(name.to_owned(), table);
     }
@@ -283,6 +307,35 @@ impl Slab {
     pub(crate) fn forget_table(&self, name: &str) {
         self.0.tables.lock().remove(name);
     }
+}
+
+/// A copy under way. To drop it ends the copying.
+pub struct SlabCopy {
+    path: PathBuf,
+    first: u8,
+    reader: std::io::PipeReader,
+    copier: std::thread::JoinHandle<Result<()>>,
+}
+
+impl SlabCopy {
+    /// The slab that is copied.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes the copy as `data.mdb` into a directory, which is made if it is not there.
+    pub fn finish(mut self, target: &Path) -> Result<()> {
+        use std::io::Write;
+        std::fs::create_dir_all(target)?;
+        let mut file = std::fs::File::create(target.join("data.mdb"))?;
+        file.write_all(&[self.first])?;
+        std::io::copy(&mut self.reader, &mut file)?;
+        join_copy(self.copier)
+    }
+}
+
+fn join_copy(copier: std::thread::JoinHandle<Result<()>>) -> Result<()> {
+    copier.join().unwrap_or_else(|_| Err(err!("SynErr", mesg = "The thread that copied a slab failed.")))
 }
 
 impl Inner {

@@ -325,6 +325,11 @@ impl WriteCx {
         Ok(slab)
     }
 
+    /// All slabs that are open.
+    pub fn slabs(&self) -> Vec<Slab> {
+        self.slabs.iter().flatten().map(|state| state.slab.clone()).collect()
+    }
+
     /// Commits a slab and lets go of it from within a job.
     pub fn close_slab(&mut self, slab: &Slab) -> Result<()> {
         self.close(slab.0.id)

@@ -18,11 +18,6 @@ pub(super) fn add(table: Table) -> Table {
     missing(
         streams(log(tasks(state(table)))),
         &[
-            "delBackup",
-            "getBackups",
-            "iterBackupArchive",
-            "iterNewBackupArchive",
-            "runBackup",
             "demote",
             "promote",
             "handoff",
@@ -76,9 +71,19 @@ fn state(t: Table) -> Table {
             Ok(api.cell().health_check().pack())
         });
     let t = admin(t, "getSystemInfo", "", |api, _| crate::sysinfo::system_info(api.cell()).map(Value::from));
-    let t = admin(t, "getBackupInfo", "", |_, _| {
-        let keys = ["currduration", "laststart", "lastend", "lastduration", "lastsize", "lastupload", "lastexception"];
-        Ok(keys.into_iter().map(|key| (key, Value::Null)).collect::<Map>().into())
+    let t = admin(t, "getBackupInfo", "", |api, _| Ok(api.cell().backup_info().into()));
+    let t = admin(t, "getBackups", "", |api, _| Ok(api.cell().backups()?.into()));
+    let t = admin(t, "delBackup", "name", |api, args| api.cell().del_backup(args.str("name")?).map(|()| Value::Null));
+    let t = admin(t, "runBackup", "name=None, wait=True", |api, args| {
+        let (cell, name) = (api.cell().clone(), args.opt_str("name")?);
+        if args.get("wait").is_truthy() {
+            return cell.run_backup(name).map(Value::from);
+        }
+        let (name, path) = cell.begin_backup(name)?;
+        let told = name.clone();
+        // How it ends is in the log and in getBackupInfo.
+        std::thread::spawn(move || cell.finish_backup(&name, &path));
+        Ok(told.into())
     });
     let t = admin(t, "getDmonSessions", "", |api, _| {
         Ok(Value::list(api.cell().dmon().map(|dmon| dmon.sessions()).unwrap_or_default()))
@@ -193,6 +198,14 @@ fn streams(t: Table) -> Table {
         api.req_admin()?;
         let told = api.cell().nexus().beholders();
         Ok(as_it_comes(told).boxed() as ValueStream)
+    })
+    .genr("iterBackupArchive", "name", async |api, _, args: Args| {
+        api.req_admin()?;
+        api.cell().backup_archive(args.str("name")?)
+    })
+    .genr("iterNewBackupArchive", "name=None, remove=False", async |api, _, args: Args| {
+        api.req_admin()?;
+        api.cell().new_backup_archive(args.opt_str("name")?, args.get("remove").is_truthy()).await
     })
     .genr("watch", "last=100", async |api, _, args: Args| {
         api.req_admin()?;
