@@ -233,9 +233,12 @@ for $item in $items {
             if $name.startswith('.') { $name = $name.slice(1) [ .$name ?= $propvalu ] }
             else { [ :$name ?= $propvalu ] }
         }
-        for ($tag, $ival) in $info.tags { [ +?#$tag = $ival ] }
+        for ($tag, $ival) in $info.tags {
+            if ($ival.0 = (null)) { [ +?#$tag ] }
+            else { [ +?#$tag = $ival ] }
+        }
         for ($tag, $tagprops) in $info.tagprops {
-            for ($name, $propvalu) in $tagprops { [ +?#$tag:$name = $propvalu ] }
+            for ($name, $propvalu) in $tagprops { [ +#$tag:$name ?= $propvalu ] }
         }
         for ($name, $datavalu) in $info.nodedata { $node.data.set($name, $datavalu) }
         for ($verb, $n2iden) in $info.edges { [ +($verb)> { yield $n2iden } ] }

@@ -262,7 +262,7 @@ fn decode_utf8(byts: &[u8], errors: &str, lenient: Option<&str>) -> Option<Value
 }
 
 fn utf16(units: &[u32], size: usize, errors: &str) -> Option<Value> {
-    if size % 2 != 0 {
+    if !size.is_multiple_of(2) {
         return None;
     }
     let units: Vec<u16> = units.iter().map(|unit| *unit as u16).collect();
@@ -274,7 +274,7 @@ fn utf16(units: &[u32], size: usize, errors: &str) -> Option<Value> {
 }
 
 fn utf32(units: &[u32], size: usize) -> Option<Value> {
-    if size % 4 != 0 {
+    if !size.is_multiple_of(4) {
         return None;
     }
     units.iter().map(|unit| char::from_u32(*unit)).collect::<Option<String>>().map(Value::from)
