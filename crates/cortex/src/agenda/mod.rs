@@ -1,3 +1,4 @@
 //! Cron: queries that run at their time.
 
+pub mod period;
 pub mod schedule;

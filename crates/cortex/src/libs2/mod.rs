@@ -2,6 +2,7 @@
 //! HTTP endpoints, jobs, background queries, other services.
 
 mod axon;
+mod cron;
 mod dmon;
 mod http;
 pub mod jsonstor;
@@ -22,6 +23,7 @@ use crate::host::QueryUser;
 /// Puts the libraries into the registry.
 pub fn register(registry: &mut Registry) {
     axon::register(registry);
+    cron::register(registry);
     dmon::register(registry);
     service::register(registry);
     http::register(registry);
