@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
-use myelin_cell::{Cell, CellSpec};
+use myelin_cell::{ApplyCx, Cell, CellSpec};
 use myelin_error::{Result, err};
 use myelin_graph::View;
 use myelin_model::{Model, load_model_json};
@@ -181,6 +181,8 @@ impl Cortex {
                 self.cell.vers_table().set(cx, name, &Value::from(*vers))?;
             }
             self.cell.info_table().set(cx, "cortex:version", &Value::from(SPEC.version))?;
+            // A gate that no permission is checked on; the original has it, so its tools expect it.
+            self.cell.auth().add_gate(&mut ApplyCx::direct(cx), "cortex", "cortex")?;
             self.ext.init_locks(cx)
         })
     }

@@ -199,8 +199,12 @@ impl Host for Cortex {
         }
     }
 
-    fn runt_lift(&self, _view: &View, full: &str, valu: Option<&Value>, cmpr: Option<&str>) -> Result<Vec<RuntNode>> {
-        crate::runt::lift(self, full, valu, cmpr)
+    fn runt_lift(&self, view: &View, full: &str, valu: Option<&Value>, cmpr: Option<&str>) -> Result<Vec<RuntNode>> {
+        crate::runt::lift(self, &view.iden(), full, valu, cmpr)
+    }
+
+    fn runt_set(&self, rt: &Rt, node: &Node, prop: &str, valu: &Value) -> Flow<()> {
+        crate::runt::set(self, rt, node, prop, valu)
     }
 
     fn get_var(&self, name: &str) -> Option<Value> {

@@ -347,7 +347,7 @@ impl Layer {
     pub fn req_writable(&self) -> Result<()> {
         if self.is_readonly() {
             let mesg = format!("The layer {} is read-only.", self.iden);
-            return Err(err!("IsReadOnly", mesg = mesg, layer = &*self.iden));
+            return Err(err!("IsReadOnly", mesg = mesg));
         }
         Ok(())
     }

@@ -198,6 +198,10 @@ impl StormObj for LayerObj {
         Ok(self.ldef.read().clone().into())
     }
 
+    fn is_mutable(&self) -> bool {
+        false
+    }
+
     fn hash_key(&self) -> Option<Value> {
         Some(Value::from(&*self.iden))
     }

@@ -37,7 +37,7 @@ static DEF: TypeDef = TypeDef {
         FuncDef::rw(
             "get",
             &[Arg::opt("offs", Dflt::Int(0)), Arg::opt("cull", Dflt::Bool(true)), Arg::opt("wait", Dflt::Bool(true))],
-            |rt, this, args| take(rt, this, args.int(rt, 0)?, args.bool(rt, 1)?, args.bool(rt, 2)?),
+            |rt, this, args| take(rt, this, args.int(rt, 0)?, args.bool(rt, 1)?, args.int(rt, 2)? != 0),
         ),
         FuncDef::rw(
             "gets",
@@ -48,7 +48,7 @@ static DEF: TypeDef = TypeDef {
                 Arg::opt("size", Dflt::Null),
             ],
             |rt, this, args| {
-                gets(rt, this, args.int(rt, 0)?, args.bool(rt, 1)?, args.bool(rt, 2)?, args.opt_int(rt, 3)?)
+                gets(rt, this, args.int(rt, 0)?, args.int(rt, 1)? != 0, args.bool(rt, 2)?, args.opt_int(rt, 3)?)
             },
         ),
         FuncDef::rw("pop", &[Arg::opt("offs", Dflt::Null), Arg::opt("wait", Dflt::Bool(false))], pop),
@@ -150,6 +150,10 @@ impl StormObj for QueueObj {
             QueueName::User(name) => format!("queue: {name}"),
             QueueName::Package { pkgname, name } => format!("pkg:queue: {pkgname} - {name}"),
         })
+    }
+
+    fn is_mutable(&self) -> bool {
+        false
     }
 
     fn hash_key(&self) -> Option<Value> {

@@ -78,6 +78,10 @@ impl StormObj for TriggerObj {
         Ok(self.0.read().clone().into())
     }
 
+    fn is_mutable(&self) -> bool {
+        false
+    }
+
     fn hash_key(&self) -> Option<Value> {
         Some(Value::from(&*self.text("iden")))
     }

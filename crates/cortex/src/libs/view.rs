@@ -11,6 +11,7 @@ use myelin_storm::edit::{self, Editor};
 use myelin_storm::item::{StormObj, TypeDef};
 use myelin_storm::store::{EditOp, NodeEdit};
 use myelin_storm::{Arg, Args, Dflt, Flow, FuncDef, Item, LibDef, Registry, Rt, fail};
+use myelin_value::msgpack::encode;
 use myelin_value::{Map, Value};
 use parking_lot::RwLock;
 
@@ -126,6 +127,10 @@ impl StormObj for ViewObj {
 
     fn value(&self, _rt: &Rt) -> Flow<Value> {
         Ok(self.vdef.read().clone().into())
+    }
+
+    fn is_mutable(&self) -> bool {
+        false
     }
 
     fn hash_key(&self) -> Option<Value> {
@@ -563,43 +568,28 @@ fn layer_perms(rt: &Rt, user: &myelin_cell::User, layer: &Arc<graph::Layer>, gat
     let edges = ["node", "edge", verb("add", "del")];
     let (all_nodes, all_props, all_tags) = (deep(&nodes), deep(&props), deep(&tags));
     let (all_data, all_edges) = (deep(&data), deep(&edges));
-    let model = rt.model();
-    let mut walk = layer.sode_walk()?;
-    loop {
-        let (buid, form, found_tags) = {
-            let Some((buid, sode)) = walk.next_sode()? else { break };
-            let form: Arc<str> = Arc::from(sode.form()?.unwrap_or_default());
-            if !all_nodes && sode.has_valu()? {
-                user.confirm(&[nodes[0], nodes[1], &form], gate)?;
-            }
-            if !all_props {
-                let mut names = Vec::new();
-                sode.each_prop(|name, _, _| names.push(name.to_owned()))?;
-                for name in names {
-                    let Some(prop) = model.form(&form).and_then(|form| form.prop(&name)) else { continue };
-                    if delete {
-                        rt.confirm_prop_del(prop, gate)?;
-                    } else {
-                        rt.confirm_prop_set(prop, gate)?;
-                    }
-                }
-            }
-            let mut found: Vec<String> = Vec::new();
-            if !all_tags {
-                sode.each_tag(|tag, _| found.push(tag.to_owned()))?;
-                sode.each_tagprop(|tag, _, _, _| found.push(tag.to_owned()))?;
-            }
-            (buid, form, found)
-        };
-        let _ = form;
-        for tag in &found_tags {
-            let below = format!("{tag}.");
-            if !found_tags.iter().any(|other| other.starts_with(&below)) {
-                let perm: Vec<&str> = tags.iter().copied().chain(tag.split('.')).collect();
-                user.confirm(&perm, gate)?;
+    if !all_nodes || !all_props {
+        node_perms(rt, user, layer, (!all_nodes).then_some(nodes), (!all_props).then_some(delete), gate)?;
+    }
+    let confirm_tag = |tag: &str| {
+        let perm: Vec<&str> = tags.iter().copied().chain(tag.split('.')).collect();
+        user.confirm(&perm, gate)
+    };
+    if !all_tags {
+        let mut found = layer.tag_props();
+        found.retain(|(form, _, _)| form.is_some());
+        found.sort_by_key(|(form, tag, name)| {
+            encode(&Value::list([Value::from(form.clone()), Value::from(tag), Value::from(name)]))
+        });
+        for (form, tag, name) in found {
+            if layer.tagprop_count(form.as_deref(), &tag, &name)? > 0 {
+                confirm_tag(&tag)?;
             }
         }
-        if !all_data {
+    }
+    if !all_data {
+        let mut walk = layer.sode_walk()?;
+        while let Some((buid, _)) = walk.next_sode()? {
             for name in layer.node_data_names(&buid)? {
                 user.confirm(&[data[0], data[1], data[2], &name], gate)?;
             }
@@ -608,6 +598,52 @@ fn layer_perms(rt: &Rt, user: &myelin_cell::User, layer: &Arc<graph::Layer>, gat
     if !all_edges {
         for verb in layer.verbs()? {
             user.confirm(&[edges[0], edges[1], edges[2], &verb], gate)?;
+        }
+    }
+    if !all_tags {
+        let mut walk = layer.sode_walk()?;
+        while let Some((_, sode)) = walk.next_sode()? {
+            let mut found: Vec<String> = Vec::new();
+            sode.each_tag(|tag, _| found.push(tag.to_owned()))?;
+            for tag in &found {
+                let below = format!("{tag}.");
+                if !found.iter().any(|other| other.starts_with(&below)) {
+                    confirm_tag(tag)?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The part of [`layer_perms`] about nodes and their properties, in the order of the layer's table of names.
+fn node_perms(
+    rt: &Rt,
+    user: &myelin_cell::User,
+    layer: &Arc<graph::Layer>,
+    nodes: Option<[&str; 2]>,
+    props: Option<bool>,
+    gate: Option<&str>,
+) -> Flow<()> {
+    let model = rt.model();
+    let mut names = layer.form_props();
+    names.sort_by_key(|(form, prop)| encode(&Value::list([Value::from(form.clone()), Value::from(prop.clone())])));
+    for (form, prop) in names {
+        let Some(form) = form else { continue };
+        if layer.prop_count(Some(&form), prop.as_deref())? == 0 {
+            continue;
+        }
+        match (prop, nodes, props) {
+            (None, Some(nodes), _) => user.confirm(&[nodes[0], nodes[1], &form], gate)?,
+            (Some(prop), _, Some(delete)) => {
+                let prop = model.req_form(&form)?.req_prop(&prop)?;
+                if delete {
+                    rt.confirm_prop_del(prop, gate)?;
+                } else {
+                    rt.confirm_prop_set(prop, gate)?;
+                }
+            }
+            _ => {}
         }
     }
     Ok(())

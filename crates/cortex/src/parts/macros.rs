@@ -85,6 +85,7 @@ impl Macros {
         let mut mdef = Map::new()
             .with("name", name)
             .with("storm", storm)
+            .with("desc", "")
             .with("iden", rand_guid())
             .with("updated", now)
             .with("created", now)

@@ -128,7 +128,9 @@ impl Queues {
 
     /// Deletes a queue with everything in it.
     pub fn del(&self, name: &QueueName) -> Result<()> {
-        self.require(name)?;
+        if !self.exists(name) {
+            return Err(err!("NoSuchName", mesg = format!("There is no queue named {}.", name.stored())));
+        }
         let (event, args) = name.event("del");
         self.pusher.push(&event, args).map(drop)
     }

@@ -68,6 +68,10 @@ impl StormObj for GateObj {
         Ok(self.0.clone().into())
     }
 
+    fn is_mutable(&self) -> bool {
+        false
+    }
+
     fn hash_key(&self) -> Option<Value> {
         self.0.get("iden").cloned()
     }

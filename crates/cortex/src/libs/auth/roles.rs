@@ -124,6 +124,10 @@ impl StormObj for RoleObj {
         Ok(role.map_or(Value::Null, |role| role.pack().into()))
     }
 
+    fn is_mutable(&self) -> bool {
+        false
+    }
+
     fn hash_key(&self) -> Option<Value> {
         Some(Value::from(&*self.0))
     }

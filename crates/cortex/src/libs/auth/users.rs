@@ -135,7 +135,9 @@ static DEF: TypeDef = TypeDef {
             Ok(Item::NULL)
         }),
         FuncDef::ro("roles", &[], |rt, this, _| {
-            Ok(Item::list(this_user(rt, this)?.roles().into_iter().map(|role| RoleObj::of(Some(role)))))
+            // Nobody has no roles: a user who was deleted meanwhile is no error here.
+            let roles = core(rt)?.cell.auth().user(&this_obj(this)?.0).map(|user| user.roles()).unwrap_or_default();
+            Ok(Item::list(roles.into_iter().map(|role| RoleObj::of(Some(role)))))
         }),
         FuncDef::rw("setAdmin", &[Arg::req("admin"), GATE], |rt, this, args| {
             let gate = args.opt_str(rt, 1)?;
@@ -217,6 +219,10 @@ impl StormObj for UserObj {
     fn value(&self, rt: &Rt) -> Flow<Value> {
         let user = core(rt)?.cell.auth().user(&self.0);
         Ok(user.map_or(Value::Null, |user| user.pack(true).into()))
+    }
+
+    fn is_mutable(&self) -> bool {
+        false
     }
 
     fn hash_key(&self) -> Option<Value> {
