@@ -79,7 +79,13 @@ impl From<Error> for Failed {
 
 impl Failed {
     fn pack(self) -> Map {
-        let err = Value::list([self.name.into(), Map::new().with("mesg", &self.mesg).into()]);
+        let info = Map::new()
+            .with("efile", "http.rs")
+            .with("eline", line!())
+            .with("esrc", "")
+            .with("ename", "request")
+            .with("mesg", &self.mesg);
+        let err = Value::list([self.name.into(), info.into()]);
         Map::new()
             .with("ok", false)
             .with("mesg", format!("{}: {}", self.name, self.mesg))

@@ -2,6 +2,7 @@
 
 mod model;
 mod records;
+mod services;
 mod storm;
 
 use std::sync::{Arc, OnceLock};
@@ -48,7 +49,7 @@ impl TableApi for CoreApi {
         static TABLE: OnceLock<MethTable<CoreApi>> = OnceLock::new();
         TABLE.get_or_init(|| {
             let table = MethTable::new().extend(CellApi::table(), |api: &Arc<CoreApi>| api.base.clone());
-            storm::add(records::add(model::add(table)))
+            services::add(storm::add(records::add(model::add(table))))
         })
     }
 

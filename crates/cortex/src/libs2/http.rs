@@ -215,7 +215,14 @@ impl Failed {
     }
 
     fn pack(self, url: &str) -> Map {
-        let error = Value::list([self.name.into(), Map::new().with("mesg", self.mesg.as_str()).into()]);
+        // Storm code reads the error as the platform packs one: where it arose, then what it says.
+        let info = Map::new()
+            .with("efile", "http.rs")
+            .with("eline", line!())
+            .with("esrc", "")
+            .with("ename", "send")
+            .with("mesg", self.mesg.as_str());
+        let error = Value::list([self.name.into(), info.into()]);
         Map::new()
             .with("err", error)
             .with("code", -1)

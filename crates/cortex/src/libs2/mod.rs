@@ -2,6 +2,7 @@
 //! HTTP endpoints, jobs, background queries, other services.
 
 mod axon;
+mod cell;
 mod cron;
 mod dmon;
 mod http;
@@ -23,6 +24,7 @@ use crate::host::QueryUser;
 /// Puts the libraries into the registry.
 pub fn register(registry: &mut Registry) {
     axon::register(registry);
+    cell::register(registry);
     cron::register(registry);
     dmon::register(registry);
     service::register(registry);
