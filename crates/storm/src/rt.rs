@@ -673,7 +673,8 @@ impl Rt {
             (Some(one), Some(two)) => one || two,
             (one, two) => one.or(two) == Some(true),
         };
-        if allowed { Ok(()) } else { Err(self.deny(&full)) }
+        // The permission by form and name comes first, so it is the one that is named.
+        if allowed { Ok(()) } else { Err(self.deny(&parts)) }
     }
 
     /// Refuses who may not read a view.
