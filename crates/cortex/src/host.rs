@@ -96,6 +96,7 @@ impl Cortex {
     pub fn builtin_registry() -> &'static Arc<Registry> {
         static REGISTRY: LazyLock<Arc<Registry>> = LazyLock::new(|| {
             let mut registry = Registry::builtin();
+            crate::cmds::register(&mut registry);
             crate::libs::register(&mut registry);
             crate::libs2::register(&mut registry);
             Arc::new(registry)

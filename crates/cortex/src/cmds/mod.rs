@@ -15,6 +15,7 @@ mod r#gen;
 mod httpapi;
 mod layer;
 mod model;
+mod native;
 mod pkg;
 mod service;
 mod system;
@@ -26,6 +27,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
 use myelin_value::{Map, Value};
+
+pub use native::register;
 
 /// A command in Storm.
 pub struct PureCmd {

@@ -297,6 +297,10 @@ static SCRAPE: CmdDef = CmdDef {
     run: scrape,
 };
 
+fn finds(text: &str, refang: bool) -> Vec<(String, Value)> {
+    crate::scrape::context(text, None, refang).into_iter().map(|found| (found.form.to_owned(), found.valu)).collect()
+}
+
 /// What is found in the texts of a command, and made.
 fn scraped(cx: &CmdCx, texts: &[Value]) -> Flow<Vec<Node>> {
     let (rt, opts) = (cx.rt(), cx.opts());
@@ -307,11 +311,16 @@ fn scraped(cx: &CmdCx, texts: &[Value]) -> Flow<Vec<Node>> {
     };
     let mut nodes = Vec::new();
     for text in texts {
-        for (form, valu) in rt.host().scrape(&myelin_model::types::py::str_text(text)) {
+        let text = myelin_model::types::py::str_text(text);
+        for (form, valu) in finds(&text, !opts.flag("skiprefang")) {
             rt.tick()?;
-            if forms.is_empty() || forms.contains(&form) {
-                nodes.push(add_node(rt, &form, &valu)?);
+            if !forms.is_empty() && !forms.contains(&form) {
+                continue;
             }
+            // What looks like an indicator and fits no type is left alone.
+            let Some(typ) = rt.model().form(&form).map(|form| form.typ.clone()) else { continue };
+            let Ok(norm) = typ.norm(&rt.norm_cx(), &valu) else { continue };
+            nodes.push(add_node(rt, &form, &norm.value)?);
         }
     }
     Ok(nodes)

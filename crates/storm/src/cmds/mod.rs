@@ -7,8 +7,10 @@ mod basic;
 mod edit;
 pub mod exec;
 mod flow;
+mod help;
 mod lift;
 mod merge;
+mod movenodes;
 mod parser;
 mod pure;
 mod stats;
@@ -34,8 +36,10 @@ pub fn register(registry: &mut Registry) {
     edit::register(registry);
     exec::register(registry);
     flow::register(registry);
+    help::register(registry);
     lift::register(registry);
     merge::register(registry);
+    movenodes::register(registry);
     stats::register(registry);
     threads::register(registry);
 }

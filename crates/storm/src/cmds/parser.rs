@@ -592,7 +592,7 @@ fn wrapped(base: &str, help: &str) -> Vec<String> {
     retn
 }
 
-fn deprecation(name: &str, depr: &Value) -> String {
+pub(super) fn deprecation(name: &str, depr: &Value) -> String {
     let text = |key: &str| depr.get(key).and_then(Value::as_str).map(str::to_owned);
     let mut mesg = format!("\"{name}\" is deprecated");
     if let Some(date) = text("eoldate").or_else(|| text("eolvers")) {

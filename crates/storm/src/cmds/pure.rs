@@ -110,6 +110,9 @@ pub fn run(def: &Arc<Map>, cx: Arc<CmdCx>, mut input: NodeGenr) -> Flow<NodeGenr
     let name = def.get_str("name").unwrap_or_default().to_owned();
     let asroot = check_perms(&rt, def, &name)? || rt.asroot();
     let query = rt.parse(def.get_str("storm").unwrap_or_default())?;
+    if let Some(depr) = def.get("deprecated") {
+        rt.warn_once(&super::parser::deprecation(&name, depr))?;
+    }
     let vars = cmd_vars(def, &cx);
     let opts = vars.get("cmdopts").cloned().unwrap_or_default();
     if !cx.runtsafe() {
