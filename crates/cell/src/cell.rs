@@ -71,6 +71,7 @@ pub(crate) struct Inner {
     pub health: RwLock<Vec<HealthFunc>>,
     pub on_active: RwLock<Vec<ActiveHook>>,
     pub reloads: Mutex<indexmap::IndexMap<String, crate::reload::ReloadFunc>>,
+    pub permdefs: RwLock<Vec<Map>>,
     pub backup: Mutex<crate::backup::BackupState>,
     pub routes: RwLock<axum::Router>,
     pub https: Mutex<Vec<Value>>,
@@ -154,6 +155,7 @@ impl Cell {
             health: RwLock::default(),
             on_active: RwLock::default(),
             reloads: Mutex::default(),
+            permdefs: RwLock::default(),
             backup: Mutex::default(),
             routes: RwLock::default(),
             https: Mutex::default(),
@@ -507,6 +509,33 @@ impl Cell {
     /// How long the cell has been open.
     pub fn uptime(&self) -> Duration {
         self.0.started.elapsed()
+    }
+
+    /// Says which permissions this service knows: dicts with `perm`, `gate`, `desc` and `default`.
+    pub fn set_perm_defs(&self, defs: Vec<Map>) {
+        *self.0.permdefs.write() = defs;
+    }
+
+    /// The permissions this service knows. Not all that can be asked for: some have parts that users make up.
+    pub fn perm_defs(&self) -> Vec<Map> {
+        self.0.permdefs.read().clone()
+    }
+
+    /// The definition of a permission, if there is one for exactly that.
+    pub fn perm_def(&self, perm: &Value) -> Option<Map> {
+        self.0.permdefs.read().iter().find(|def| def.get("perm") == Some(perm)).cloned()
+    }
+
+    /// What `getDiagInfo` says: the slabs that are open.
+    pub fn diag_info(&self) -> Result<Map> {
+        let slabs = self.writer().run(|cx| Ok(cx.slabs()))?;
+        let slabs = slabs.iter().map(|slab| {
+            let path = slab.path().display().to_string();
+            Value::from(
+                Map::new().with("path", path).with("size", slab.used_bytes()).with("commitstats", Value::empty_list()),
+            )
+        });
+        Ok(Map::new().with("slabs", slabs.collect::<Value>()))
     }
 
     /// Adds to what a health check looks at.

@@ -33,6 +33,9 @@ pub struct CellEvents(pub Cell);
 impl Cell {
     pub(crate) fn add_handlers(&self) {
         self.nexus().add_handler(self.iden(), Arc::new(CellEvents(self.clone())));
+        if !self.is_embedded() {
+            self.add_hive_events();
+        }
         let cell = self.clone();
         self.auth().on_user_del(Arc::new(move |cx, iden, _| cell.drop_user_keys(cx, iden)));
     }

@@ -14,6 +14,7 @@ pub mod cell;
 mod clone;
 pub mod conf;
 mod events;
+mod hive;
 mod host;
 pub mod http;
 mod joint;

@@ -222,6 +222,26 @@ impl Cell {
             .with("promotable", self.conf().get("aha:promotable")))
     }
 
+    /// URLs of this service's mirrors, as AHA knows them.
+    pub async fn mirror_urls(&self) -> Result<Vec<String>> {
+        const WAIT: Duration = Duration::from_secs(5);
+        let registry = self.conf().get("aha:registry");
+        let (Some(name), Some(network), true) = (self.aha_name(), self.conf().str("aha:network"), registry.is_truthy())
+        else {
+            let mesg = "Enumerating mirror URLs is only supported when AHA is configured";
+            return Err(err!("BadConfValu", mesg = mesg, name = "aha:registry"));
+        };
+        let full = format!("{name}.{network}");
+        let client = Client::from_value(&registry, None)?;
+        let told = async { client.proxy(Some(WAIT)).await?.call(Todo::new("getAhaSvcMirrors").arg(&full)).await }.await;
+        client.fini().await;
+        let told = told?;
+        let missing = || err!("NoSuchName", mesg = "AHA does not know this service.", name = &full);
+        let part = |svc: &Value, key: &str| svc.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let mirrors = told.as_list().ok_or_else(missing)?.iter();
+        Ok(mirrors.map(|svc| format!("aha://{}.{}", part(svc, "svcname"), part(svc, "svcnetw"))).collect())
+    }
+
     /// Being connected is the registration: the task reconnects and registers again for as long as the service lives.
     fn register_with_aha(&self, port: u16) {
         let registry = self.conf().get("aha:registry");

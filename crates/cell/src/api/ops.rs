@@ -25,7 +25,6 @@ pub(super) fn add(table: Table) -> Table {
             "resume",
             "dyncall",
             "dyniter",
-            "getDiagInfo",
             "getGcInfo",
             "runGcCollect",
             "getHiveKey",
@@ -34,9 +33,6 @@ pub(super) fn add(table: Table) -> Table {
             "popHiveKey",
             "saveHiveTree",
             "setHiveKey",
-            "getMirrorUrls",
-            "getPermDef",
-            "getPermDefs",
         ],
     )
 }
@@ -72,6 +68,14 @@ fn state(t: Table) -> Table {
         });
     let t = admin(t, "getSystemInfo", "", |api, _| crate::sysinfo::system_info(api.cell()).map(Value::from));
     let t = admin(t, "getBackupInfo", "", |api, _| Ok(api.cell().backup_info().into()));
+    let t = admin(t, "getDiagInfo", "", |api, _| Ok(api.cell().diag_info()?.into()));
+    let t = t
+        .blocking("getPermDefs", "", |api, _, _| Ok(packed(api.cell().perm_defs())))
+        .blocking("getPermDef", "perm", |api, _, args| Ok(api.cell().perm_def(args.get("perm")).map(Value::from)))
+        .call("getMirrorUrls", "", async |api, _, _: Args| {
+            api.req_admin()?;
+            api.cell().mirror_urls().await
+        });
     let t = admin(t, "getBackups", "", |api, _| Ok(api.cell().backups()?.into()));
     let t = admin(t, "delBackup", "name", |api, args| api.cell().del_backup(args.str("name")?).map(|()| Value::Null));
     let t = admin(t, "runBackup", "name=None, wait=True", |api, args| {
