@@ -2,7 +2,7 @@
 
 use myelin_cell::{Cell, CellSpec, provision, version};
 use myelin_error::{Result, err};
-use myelin_value::{Map, Value};
+use myelin_value::Map;
 
 const SPEC: CellSpec = CellSpec { celltype: "cell", confs: &[], envprefixes: &["SYN_CELL"], version: version::VERSION };
 
@@ -24,6 +24,6 @@ async fn main() -> Result<()> {
     let started = tokio::task::spawn_blocking(move || starting.start()).await;
     started.map_err(|error| err!("SynErr", mesg = format!("{error}")))??;
     let bound = cell.serve_base().await?;
-    tracing::info!(bound = ?bound, active = ?Value::from(cell.is_active()), "serving");
+    tracing::info!(bound = ?bound, active = cell.is_active(), "serving");
     cell.run_until_done().await
 }
