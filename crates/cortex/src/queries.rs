@@ -226,7 +226,8 @@ impl Cortex {
 const FEED: &str = "
 for $item in $items {
     try {
-        (($form, $valu), $info) = $item
+        ($ndef, $info) = $item
+        ($form, $valu) = $ndef
         [ *$form = $valu ]
         for ($name, $propvalu) in $info.props {
             if ($name = '.created') { continue }

@@ -51,6 +51,7 @@ fn nodes(core: &Cortex, model: &Arc<Model>, view: &str, form: &str) -> Result<Ve
         "syn:prop" => model.props().map(|prop| prop_node(model, prop)).collect(),
         "syn:tagprop" => model.tagprops().map(|prop| tagprop_node(prop)).collect(),
         "syn:cmd" => commands(core),
+        "syn:cron" => core.cron.list().iter().map(cron_node).collect(),
         "syn:trigger" => core.triggers.list(view).iter().map(|trigger| trigger_node(&trigger.tdef())).collect(),
         _ => return Err(Error::not_supported(format!("Lifting the computed form {form}"))),
     })
@@ -76,6 +77,14 @@ fn commands(core: &Cortex) -> Vec<ModelNode> {
         .into_iter()
         .map(|def| ModelNode { valu: Value::from(def.name), props: vec![("doc", Value::from(def.descr))] });
     builtin.chain(packaged).collect()
+}
+
+fn cron_node(cdef: &Map) -> ModelNode {
+    let props = ["doc", "name", "storm"];
+    let have = |name: &'static str| cdef.get(name).filter(|valu| !valu.is_null()).map(|valu| (name, valu.clone()));
+    let created = cdef.get("created").map(|tick| (".created", tick.clone()));
+    let props = props.into_iter().filter_map(have).chain(created).collect();
+    ModelNode { valu: cdef.get("iden").cloned().unwrap_or_default(), props }
 }
 
 fn trigger_node(tdef: &Map) -> ModelNode {
