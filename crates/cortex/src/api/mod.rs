@@ -1,6 +1,5 @@
 //! What peers may call of a cortex, and the permission each call needs.
 
-mod background;
 mod model;
 mod records;
 mod services;
@@ -50,7 +49,7 @@ impl TableApi for CoreApi {
         static TABLE: OnceLock<MethTable<CoreApi>> = OnceLock::new();
         TABLE.get_or_init(|| {
             let table = MethTable::new().extend(CellApi::table(), |api: &Arc<CoreApi>| api.base.clone());
-            background::add(services::add(storm::add(records::add(model::add(table)))))
+            services::add(storm::add(records::add(model::add(table))))
         })
     }
 
