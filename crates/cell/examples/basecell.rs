@@ -17,6 +17,7 @@ async fn main() -> Result<()> {
     }
     myelin_cell::log::init("INFO", false)?;
     provision(&SPEC, &dirn, &conf).await?;
+    let _env = myelin_telepath::env::TeleEnv::for_cell(&dirn)?;
     let cell = tokio::task::spawn_blocking(move || Cell::open(SPEC, &dirn, conf))
         .await
         .map_err(|error| err!("SynErr", mesg = format!("{error}")))??;
