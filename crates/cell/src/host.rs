@@ -147,7 +147,7 @@ mod tests {
         std::fs::write(dir.path().join("vm/dirty_expire_centisecs"), "20\n").expect("written");
         let wrong = mismatches(dir.path());
         let want = Map::new().with("name", WANTED[1].0).with("expected", 20).with("actual", Value::Null);
-        assert_eq!(wrong, [want.clone()]);
+        assert_eq!(wrong, std::slice::from_ref(&want));
         std::fs::write(dir.path().join("vm/dirty_writeback_centisecs"), "500\n").expect("written");
         assert_eq!(mismatches(dir.path()), [want.with("actual", 500)]);
         std::fs::write(dir.path().join("vm/dirty_writeback_centisecs"), "20\n").expect("written");

@@ -214,7 +214,7 @@ fn yearly(text: &str) -> Result<Times, String> {
 /// # Errors
 /// What is wrong with them, as text.
 pub fn legacy(given: &Map) -> Result<Times, String> {
-    let text = |opts: &Map, key: &str| opts.get(key).map(|valu| myelin_model::types::py::str_text(valu));
+    let text = |opts: &Map, key: &str| opts.get(key).map(myelin_model::types::py::str_text);
     let opts = match alias(given)? {
         None => given.clone(),
         Some(_) if LEGACY[..5].iter().any(|key| given.get(key).is_some_and(Value::is_truthy)) => {

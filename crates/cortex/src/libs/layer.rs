@@ -93,7 +93,7 @@ static DEF: TypeDef = TypeDef {
         FuncDef::ro("getPropValues", &[Arg::req("propname")], prop_values),
         FuncDef::ro("getStorNode", &[Arg::req("nodeid")], |rt, this, args| {
             let (buid, layer) = (tobuid(rt, args.item(0))?, readable(rt, this)?);
-            Ok(sode_item(&layer, &buid)?)
+            sode_item(&layer, &buid)
         }),
         FuncDef::ro("getStorNodes", &[], stor_nodes),
         FuncDef::ro("getStorNodesByForm", &[Arg::req("form")], stor_nodes_by_form),

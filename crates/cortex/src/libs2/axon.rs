@@ -165,7 +165,7 @@ fn confirm(rt: &Rt, perm: &str, open: Known) -> Flow<()> {
 fn unhex(text: &str) -> Result<Vec<u8>> {
     let digits = text.as_bytes();
     let bad = || err!("BadArg", mesg = "A SHA-256 is 64 hex digits.", sha256 = text);
-    if digits.len() % 2 != 0 {
+    if !digits.len().is_multiple_of(2) {
         return Err(bad());
     }
     let pair = |pair: &[u8]| {

@@ -239,10 +239,10 @@ impl Queues {
         if !self.exists(name) {
             return Ok(Value::Null);
         }
-        if let QueueName::User(queue) = name {
-            if self.auth.gate(&gate_of(queue)).is_some() {
-                self.auth.del_gate(cx, &gate_of(queue))?;
-            }
+        if let QueueName::User(queue) = name
+            && self.auth.gate(&gate_of(queue)).is_some()
+        {
+            self.auth.del_gate(cx, &gate_of(queue))?;
         }
         self.of(name).rem(cx, &name.stored())?;
         self.wake();

@@ -187,8 +187,11 @@ fn glob_matches(glob: &str, text: &str) -> bool {
 pub struct Triggers {
     stor: SafeKeyVal,
     auth: Auth,
-    views: RwLock<HashMap<Arc<str>, Arc<IndexMap<String, Arc<Trigger>>>>>,
+    views: RwLock<HashMap<Arc<str>, OfView>>,
 }
+
+/// The triggers of one view by identifier.
+type OfView = Arc<IndexMap<String, Arc<Trigger>>>;
 
 impl Triggers {
     /// No triggers yet: [`Triggers::load`] brings those of a view.

@@ -43,7 +43,7 @@ pub struct Stack {
 #[derive(Default, Clone)]
 pub struct Hooks {
     /// A view was opened (also at boot), on the writer thread; `None` as context at boot.
-    pub view_opened: Option<Arc<dyn Fn(&Arc<View>) + Send + Sync>>,
+    pub view_opened: Option<Opened<View>>,
     /// A view was deleted, on the writer thread.
     pub view_deleted: Option<ViewDeleted>,
     /// Handles events of a view that this part does not know (triggers, merge requests).
@@ -51,9 +51,11 @@ pub struct Hooks {
     /// The names of those events.
     pub view_events: &'static [&'static str],
     /// A layer was opened (also at boot).
-    pub layer_opened: Option<Arc<dyn Fn(&Arc<Layer>) + Send + Sync>>,
+    pub layer_opened: Option<Opened<Layer>>,
 }
 
+/// Called when a view or layer was opened.
+pub type Opened<T> = Arc<dyn Fn(&Arc<T>) + Send + Sync>;
 /// Called when a view was deleted.
 pub type ViewDeleted = Arc<dyn Fn(&mut ApplyCx<'_>, &Arc<View>) -> Result<()> + Send + Sync>;
 /// Applies an event of a view.

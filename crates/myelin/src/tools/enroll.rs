@@ -44,10 +44,11 @@ async fn enroll(prov: &Proxy, syn_dir: &Path) -> Result<()> {
         certdir.cert_path(Sub::Cas, network),
         certdir.key_path(Sub::Users, &username),
         certdir.cert_path(Sub::Users, &username),
-    ] {
-        if let Some(path) = stale {
-            std::fs::remove_file(path)?;
-        }
+    ]
+    .into_iter()
+    .flatten()
+    {
+        std::fs::remove_file(stale)?;
     }
     let path = certdir.save_cert_bytes(Sub::Cas, &bytes(prov.call(Todo::new("getCaCert")).await?)?)?;
     println!("Saved CA certificate: {}", path.display());

@@ -24,7 +24,7 @@ fn with_service_options(command: Command) -> Command {
         .arg(Arg::new("user").long("user").help("The user that the service acts as"))
         .arg(Arg::new("cellyaml").long("cellyaml").help("A YAML file of configuration for the service"))
         .arg(Arg::new("mirror").long("mirror").help("Make the service a mirror of this one"))
-        .arg(Arg::new("dmon_port").long("dmon-port").value_parser(port.clone()).help("Port of its TLS listener"))
+        .arg(Arg::new("dmon_port").long("dmon-port").value_parser(port).help("Port of its TLS listener"))
         .arg(Arg::new("https_port").long("https-port").value_parser(port).help("Port of its HTTPS listener"))
         .arg(Arg::new("svcname").required(true).help("Its name, relative to the AHA network: 00.cortex"))
 }
