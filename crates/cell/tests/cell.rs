@@ -256,7 +256,9 @@ fn peers_log_in_and_call() {
         let error = visi.call(Todo::new("getUserDefs")).await.expect_err("denied");
         assert!(error.is("AuthDeny"), "{error}");
         assert!(visi.call(Todo::new("addUserApiKey").arg("mine")).await.is_ok());
-        let error = local.call(Todo::new("runBackup")).await.expect_err("not there yet");
+        let name = local.call(Todo::new("runBackup")).await.expect("a backup");
+        assert_eq!(local.call(Todo::new("getBackups")).await.expect("backups"), Value::list([name]));
+        let error = local.call(Todo::new("promote")).await.expect_err("not there yet");
         assert!(error.is("FeatureNotSupported"), "{error}");
         let mut changes = local.genr(Todo::new("getNexusChanges").arg(0)).await.expect("stream");
         assert_eq!(changes.next().await.expect("item").expect("good").at(0), Some(&Value::from(0)));
