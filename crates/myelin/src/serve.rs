@@ -11,6 +11,7 @@ use myelin_error::{Result, err};
 use myelin_telepath::env::TeleEnv;
 use myelin_telepath::yaml;
 use myelin_value::{Map, Value};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// What a starter was told.
 struct Launch {
@@ -18,7 +19,7 @@ struct Launch {
     log_level: String,
     structured: bool,
     telepath: String,
-    https: i64,
+    https: Option<i64>,
     name: Option<String>,
     conf: Map,
 }
@@ -38,18 +39,69 @@ pub async fn run(service: &str, args: &[String]) -> Result<u8> {
     let _env = load_env(&spec, &launch)?;
     settle_listen(&spec, &mut launch)?;
     tracing::info!(service, dirn = %launch.dirn.display(), "starting");
-    let cell = start(service, &launch.dirn, launch.conf).await?;
+    let mut stop = StopSignals::new()?;
+    let cell = tokio::select! {
+        cell = start(service, &launch.dirn, launch.conf) => cell?,
+        () = stop.recv() => {
+            tracing::info!(service, "asked to end while starting");
+            return Ok(0);
+        }
+    };
+    let done = cell.done().clone();
+    tokio::spawn(async move {
+        stop.recv().await;
+        done.cancel();
+    });
     if let Some(name) = launch.name {
         tracing::warn!(name, "the flag --name is accepted and not used: a service is offered under its usual names");
     }
-    // The option decides where it is set, also to null; the flag's 0 means no HTTPS.
-    if launch.https != 0 && !cell.conf().all().contains("https:port") {
-        let bad = |_| usage("argument --https: the port must be below 65536");
-        cell.serve_https(u16::try_from(launch.https).map_err(bad)?).await?;
-    }
+    serve_https(&cell, launch.https).await?;
     tracing::info!(service, iden = cell.iden(), "running");
     cell.run_until_done().await?;
     Ok(0)
+}
+
+/// The port that services offer HTTPS on unless they are told otherwise.
+const HTTPS_PORT: u16 = 4443;
+
+/// The option `https:port` decides where it is set, also to null; then the flag, whose 0 means no HTTPS; else it is the usual
+/// port. That one may be in use, by another service on the same host: nobody asked for it, so the service runs without.
+async fn serve_https(cell: &Cell, flag: Option<i64>) -> Result<()> {
+    if cell.conf().all().contains("https:port") {
+        return Ok(());
+    }
+    match flag {
+        Some(0) => Ok(()),
+        Some(port) => {
+            let port = u16::try_from(port).map_err(|_| usage("argument --https: the port must be below 65536"))?;
+            cell.serve_https(port).await.map(drop)
+        }
+        None => {
+            if let Err(error) = cell.serve_https(HTTPS_PORT).await {
+                tracing::warn!(%error, "HTTPS is not offered: set https:port (or --https) to a free port, or to null");
+            }
+            Ok(())
+        }
+    }
+}
+
+/// SIGTERM and SIGINT, caught from before the start on: a service that is asked to end while it starts ends in order.
+struct StopSignals {
+    term: Signal,
+    int: Signal,
+}
+
+impl StopSignals {
+    fn new() -> Result<StopSignals> {
+        Ok(StopSignals { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())? })
+    }
+
+    async fn recv(&mut self) {
+        tokio::select! {
+            _ = self.term.recv() => {}
+            _ = self.int.recv() => {}
+        }
+    }
 }
 
 async fn start(service: &str, dirn: &Path, conf: Map) -> Result<Cell> {
@@ -100,7 +152,7 @@ fn parse(spec: &CellSpec, args: &[String]) -> Result<Launch> {
         log_level: "INFO".into(),
         structured: false,
         telepath: "tcp://0.0.0.0:27492".into(),
-        https: 4443,
+        https: None,
         name: None,
         conf: from_env(spec.envprefixes, spec.confs)?,
     };
@@ -126,7 +178,7 @@ fn parse(spec: &CellSpec, args: &[String]) -> Result<Launch> {
             "log-level" => launch.log_level = valu()?.to_uppercase(),
             "structured-logging" => launch.structured = true,
             "telepath" => launch.telepath = valu()?,
-            "https" => launch.https = number(flag, &valu()?)?,
+            "https" => launch.https = Some(number(flag, &valu()?)?),
             "name" => launch.name = Some(valu()?),
             "model" if spec.celltype == "cortex" => models.push(Value::from(valu()?)),
             _ => {
@@ -200,7 +252,7 @@ mod tests {
     fn flags_become_options() {
         let launch =
             parsed(&["/svc", "--telepath", "tcp://127.0.0.1:0", "--https=0", "--aha-name", "00.axon"]).expect("args");
-        assert_eq!((launch.dirn, launch.telepath.as_str(), launch.https), ("/svc".into(), "tcp://127.0.0.1:0", 0));
+        assert_eq!((launch.dirn, launch.telepath.as_str(), launch.https), ("/svc".into(), "tcp://127.0.0.1:0", Some(0)));
         assert_eq!(launch.conf.get_str("aha:name"), Some("00.axon"));
         let launch = parsed(&["--nexslog-en", "--http-proxy", "socks5://p:1", "dir"]).expect("args");
         assert_eq!(launch.conf.get("nexslog:en"), Some(&Value::Bool(true)));

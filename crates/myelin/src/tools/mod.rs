@@ -9,6 +9,7 @@ mod enroll;
 mod provision;
 mod roles;
 mod service;
+mod storm;
 mod users;
 
 use std::future::Future;
@@ -58,6 +59,7 @@ pub const TOOLS: &[Tool] = &[
     tool!("service.moduser", users, args, run),
     tool!("service.reload", service, reload_args, reload),
     tool!("service.shutdown", service, shutdown_args, shutdown),
+    tool!("storm", storm, args, run),
     // Names that the original keeps for older runbooks.
     tool!("healthcheck", service, health_args, health),
     tool!("modrole", roles, args, run),
