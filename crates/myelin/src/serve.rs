@@ -252,7 +252,10 @@ mod tests {
     fn flags_become_options() {
         let launch =
             parsed(&["/svc", "--telepath", "tcp://127.0.0.1:0", "--https=0", "--aha-name", "00.axon"]).expect("args");
-        assert_eq!((launch.dirn, launch.telepath.as_str(), launch.https), ("/svc".into(), "tcp://127.0.0.1:0", Some(0)));
+        assert_eq!(
+            (launch.dirn, launch.telepath.as_str(), launch.https),
+            ("/svc".into(), "tcp://127.0.0.1:0", Some(0))
+        );
         assert_eq!(launch.conf.get_str("aha:name"), Some("00.axon"));
         let launch = parsed(&["--nexslog-en", "--http-proxy", "socks5://p:1", "dir"]).expect("args");
         assert_eq!(launch.conf.get("nexslog:en"), Some(&Value::Bool(true)));
