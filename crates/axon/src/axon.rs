@@ -239,9 +239,12 @@ impl Axon {
     /// Encodes the event straight from the bytes: they may be large, and are copied once instead of thrice.
     fn add_bytes(&self, sha256: &Sha256, indx: u64, offs: u64, byts: &[u8]) -> Result<()> {
         const EVENT: &str = "axon:bytes:add";
-        if !self.0.nexus.is_leader() {
+        let forward = || {
             let args = vec![(&sha256[..]).into(), indx.into(), offs.into(), byts.into()];
-            return self.push(EVENT, args).map(drop);
+            self.push(EVENT, args).map(drop)
+        };
+        if !self.0.nexus.is_leader() {
+            return forward();
         }
         let mut entry = Vec::with_capacity(byts.len() + 128);
         pack_entry(&mut entry, &self.0.iden, EVENT, |out| {
@@ -252,7 +255,10 @@ impl Axon {
             msgpack::write_bytes(out, byts);
             msgpack::write_map_len(out, 0);
         });
-        self.0.nexus.push_packed(&entry, |cx| self.0.blobs.add_bytes(cx, sha256, indx, offs, byts)).map(drop)
+        match self.0.nexus.push_packed(&entry, |cx| self.0.blobs.add_bytes(cx, sha256, indx, offs, byts))? {
+            Some(_) => Ok(()),
+            None => forward(),
+        }
     }
 
     fn req_below_limits(&self) -> Result<()> {

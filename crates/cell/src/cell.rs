@@ -7,8 +7,7 @@
 use std::fs::File;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use myelin_error::{Result, err};
@@ -17,6 +16,7 @@ use myelin_slab::{Options, Slab, Table, Writer};
 use myelin_value::{Map, Value, guid_of, rand_guid};
 use parking_lot::{Mutex, RwLock};
 use rustix::fs::FlockOperation;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::{Auth, AuthConf};
@@ -45,6 +45,16 @@ pub const CELL_VERS: &[(&str, i64)] = &[("cell:storage", 2), ("drive:storage", 2
 #[derive(Clone)]
 pub struct Cell(Arc<Inner>);
 
+/// A cell that may be gone.
+pub(crate) struct WeakCell(Weak<Inner>);
+
+impl WeakCell {
+    /// The cell, if it is still there.
+    pub fn upgrade(&self) -> Option<Cell> {
+        self.0.upgrade().map(Cell)
+    }
+}
+
 pub(crate) struct Inner {
     pub spec: CellSpec,
     pub dirn: PathBuf,
@@ -63,7 +73,9 @@ pub(crate) struct Inner {
     pub user_meta: Table,
     pub user_apikeys: Table,
     pub embedded: bool,
-    pub active: AtomicBool,
+    pub active: watch::Sender<bool>,
+    pub standing: crate::mirror::Standing,
+    pub aha: std::sync::OnceLock<myelin_telepath::Client>,
     pub started: Instant,
     pub startms: i64,
     pub done: CancellationToken,
@@ -147,7 +159,9 @@ impl Cell {
             auth,
             boss: Boss::default(),
             embedded,
-            active: AtomicBool::new(false),
+            active: watch::Sender::new(false),
+            standing: crate::mirror::Standing::default(),
+            aha: std::sync::OnceLock::new(),
             started: Instant::now(),
             startms: now(),
             done: CancellationToken::new(),
@@ -237,8 +251,13 @@ impl Cell {
                 tracing::info!(count = again, "entries of the nexus log were applied again");
             }
         }
-        if self.conf().get("mirror").is_null() {
+        if self.0.embedded {
             self.set_active(true);
+        } else if self.conf().get("mirror").is_null() {
+            self.set_ready(true);
+            self.become_active()?;
+        } else {
+            self.nexus().set_leader(false);
         }
         if self.0.inaugural {
             self.make_first_users()?;
@@ -370,6 +389,11 @@ impl Cell {
         &self.0
     }
 
+    /// A handle that does not keep the cell open.
+    pub(crate) fn downgrade(&self) -> WeakCell {
+        WeakCell(Arc::downgrade(&self.0))
+    }
+
     /// Whether this boot is the directory's first.
     pub fn is_inaugural(&self) -> bool {
         self.0.inaugural
@@ -394,12 +418,12 @@ impl Cell {
 
     /// Whether this is the leader, or has none.
     pub fn is_active(&self) -> bool {
-        self.0.active.load(Ordering::Acquire)
+        *self.0.active.borrow()
     }
 
     /// Makes the cell active or passive.
     pub fn set_active(&self, active: bool) {
-        if self.0.active.swap(active, Ordering::AcqRel) != active {
+        if self.0.active.send_if_modified(|old| std::mem::replace(old, active) != active) {
             let hooks = self.0.on_active.read().clone();
             hooks.iter().for_each(|hook| hook(active));
         }
@@ -430,6 +454,7 @@ impl Cell {
             self.nexus().del_handler(self.iden());
             return self.0.slab.fini();
         }
+        self.nexus().set_ending();
         self.nexus().clear_handlers();
         for task in self.boss().ps() {
             task.kill();
@@ -449,6 +474,13 @@ impl Cell {
         self.0.features.lock().clone()
     }
 
+    /// The version of the events' behaviour that the storage has.
+    pub(crate) fn nexus_version(&self) -> Result<(i64, i64)> {
+        let txn = self.0.slab.read_fresh()?;
+        let vers = self.0.info.get(&txn, "nexus:version")?;
+        Ok(vers.map_or((0, 0), |vers| (int_at(&vers, 0), int_at(&vers, 1))))
+    }
+
     /// A storage version.
     pub fn cell_vers(&self, name: &str) -> Result<i64> {
         let txn = self.0.slab.read_fresh()?;
@@ -463,11 +495,12 @@ impl Cell {
         let conf = |key: &str| inner.conf.get(key);
         let mirror = inner.conf.str("mirror").map(|url| myelin_telepath::url::sanitize(&url));
         let holds = inner.nexus.holds();
-        let active = self.is_active();
+        let (active, ready) = (self.is_active(), self.is_ready());
+        let uplink = inner.standing.uplink.load(std::sync::atomic::Ordering::Acquire);
         let nexus = Map::new()
             .with("indx", inner.nexus.index())
-            .with("ready", active)
-            .with("uplink:ready", false)
+            .with("ready", ready)
+            .with("uplink:ready", uplink)
             .with("readonly", !holds.is_empty())
             .with("holds", holds.iter().map(|hold| Value::from(Map::new().with("reason", hold))).collect::<Value>());
         let aha = Map::new()
@@ -479,17 +512,17 @@ impl Cell {
             .with("run", self.run_id())
             .with("type", self.celltype())
             .with("iden", self.iden())
-            .with("paused", false)
+            .with("paused", inner.nexus.is_paused())
             .with("active", active)
             .with("safemode", inner.conf.is_on("safemode"))
             .with("started", inner.startms)
-            .with("ready", active)
+            .with("ready", ready)
             .with("commit", crate::version::commit())
             .with("version", version)
             .with("verstring", inner.spec.version.map(|part| part.to_string()).join("."))
             .with("cellvers", cellvers)
             .with("nexsindx", inner.nexus.index())
-            .with("uplink", false)
+            .with("uplink", uplink)
             .with("mirror", mirror.map_or(Value::Null, Value::from))
             .with("aha", aha)
             .with("network", Map::new().with("https", Value::list(inner.https.lock().clone())))

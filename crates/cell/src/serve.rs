@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use futures::future::BoxFuture;
 use myelin_certs::CertDir;
 use myelin_error::{Error, Result, err};
-use myelin_telepath::{Api, Bound, Client, Dmon, DmonConf, LoginCx, Proxy, Share, Todo};
+use myelin_telepath::{Api, Bound, Dmon, DmonConf, LoginCx, Proxy, Share, Todo};
 use myelin_value::{Map, Value};
 
 use crate::api::CellApi;
@@ -117,9 +117,11 @@ impl Cell {
         if let Some(port) = self.conf().int("https:port").and_then(|port| u16::try_from(port).ok()) {
             self.serve_https(port).await?;
         }
+        self.open_aha();
         if let Some(port) = bound.as_ref().and_then(Bound::port) {
             self.register_with_aha(port);
         }
+        self.begin_following();
         Ok(bound)
     }
 
@@ -193,93 +195,6 @@ impl Cell {
         }
         self.nexus().push_async(self.iden(), "nexslog:cull", vec![last.into()], Map::new()).await?;
         Ok(offs)
-    }
-
-    // ---- AHA
-
-    /// The service's AHA name without its network. A full name is accepted, as older deployments wrote it.
-    pub fn aha_name(&self) -> Option<String> {
-        let name = self.conf().str("aha:name")?;
-        let suffix = self.conf().str("aha:network").map(|network| format!(".{network}")).unwrap_or_default();
-        Some(name.strip_suffix(&suffix).filter(|_| !suffix.is_empty()).unwrap_or(&name).to_owned())
-    }
-
-    /// What AHA is told of this service.
-    pub fn aha_info(&self, port: u16) -> Result<Map> {
-        if let Some(info) = self.conf().get("aha:svcinfo").as_map() {
-            return Ok(info.clone());
-        }
-        let listen = self.conf().str("dmon:listen").unwrap_or_default();
-        let mut urlinfo = myelin_telepath::UrlInfo::parse(&listen)?.map;
-        urlinfo.remove("host");
-        urlinfo.insert("port", i64::from(port));
-        Ok(Map::new()
-            .with("run", self.run_id())
-            .with("iden", self.iden())
-            .with("leader", self.conf().get("aha:leader"))
-            .with("urlinfo", urlinfo)
-            .with("ready", self.is_active())
-            .with("promotable", self.conf().get("aha:promotable")))
-    }
-
-    /// URLs of this service's mirrors, as AHA knows them.
-    pub async fn mirror_urls(&self) -> Result<Vec<String>> {
-        const WAIT: Duration = Duration::from_secs(5);
-        let registry = self.conf().get("aha:registry");
-        let (Some(name), Some(network), true) = (self.aha_name(), self.conf().str("aha:network"), registry.is_truthy())
-        else {
-            let mesg = "Enumerating mirror URLs is only supported when AHA is configured";
-            return Err(err!("BadConfValu", mesg = mesg, name = "aha:registry"));
-        };
-        let full = format!("{name}.{network}");
-        let client = Client::from_value(&registry, None)?;
-        let told = async { client.proxy(Some(WAIT)).await?.call(Todo::new("getAhaSvcMirrors").arg(&full)).await }.await;
-        client.fini().await;
-        let told = told?;
-        let missing = || err!("NoSuchName", mesg = "AHA does not know this service.", name = &full);
-        let part = |svc: &Value, key: &str| svc.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let mirrors = told.as_list().ok_or_else(missing)?.iter();
-        Ok(mirrors.map(|svc| format!("aha://{}.{}", part(svc, "svcname"), part(svc, "svcnetw"))).collect())
-    }
-
-    /// Being connected is the registration: the task reconnects and registers again for as long as the service lives.
-    fn register_with_aha(&self, port: u16) {
-        let registry = self.conf().get("aha:registry");
-        let (Some(name), Some(network)) = (self.aha_name(), self.conf().str("aha:network")) else { return };
-        if !registry.is_truthy() {
-            return;
-        }
-        let cell = self.clone();
-        tokio::spawn(async move {
-            let client = match Client::from_value(&registry, None) {
-                Ok(client) => client,
-                Err(error) => return tracing::error!(%error, "the option aha:registry cannot be used"),
-            };
-            while !cell.done().is_cancelled() {
-                let done = tokio::select! {
-                    () = cell.done().cancelled() => break,
-                    done = cell.stay_registered(&client, &name, &network, port) => done,
-                };
-                if let Err(error) = done {
-                    tracing::warn!(%error, "registering with AHA failed; trying again");
-                }
-                tokio::time::sleep(Duration::from_secs(1)).await;
-            }
-            client.fini().await;
-        });
-    }
-
-    async fn stay_registered(&self, client: &Client, name: &str, network: &str, port: u16) -> Result<()> {
-        let proxy = client.proxy(None).await?;
-        let info = self.aha_info(port)?;
-        let add = |name: &str| Todo::new("addAhaSvc").arg(name).arg(info.clone()).kw("network", network);
-        proxy.call(add(name)).await?;
-        if let Some(leader) = self.conf().str("aha:leader").filter(|_| self.is_active()) {
-            proxy.call(add(&leader)).await?;
-        }
-        tracing::info!(name, network, "registered with AHA");
-        proxy.wait_fini().await;
-        Ok(())
     }
 }
 

@@ -14,15 +14,13 @@ use crate::nexus::Event;
 
 type Table = MethTable<CellApi>;
 
+/// How long a mirror may take to catch up when it is to lead, and changes under way when the service is frozen.
+const HANDOFF_WAIT: Duration = Duration::from_secs(30);
+
 pub(super) fn add(table: Table) -> Table {
     missing(
-        streams(log(tasks(state(table)))),
+        leadership(streams(log(tasks(state(table))))),
         &[
-            "demote",
-            "promote",
-            "handoff",
-            "freeze",
-            "resume",
             "dyncall",
             "dyniter",
             "getGcInfo",
@@ -151,16 +149,20 @@ fn log(t: Table) -> Table {
     });
     let t = admin(t, "issue", "nexsiden, event, args, kwargs, meta=None, wait=True", |api, args| {
         let map = |name: &str| args.get(name).as_map().cloned().unwrap_or_default();
-        let (offs, valu) = api.cell().nexus().issue(Event {
+        let nexus = api.cell().nexus();
+        let event = Event {
             nexsiden: args.str("nexsiden")?.to_owned(),
             name: args.str("event")?.to_owned(),
             args: args.get("args").as_list().unwrap_or_default().to_vec(),
             kwargs: map("kwargs"),
             meta: map("meta"),
-        })?;
-        // The original answers with the offset for edits alone, and with the handler's value else.
-        let edits = args.get("event").as_str() == Some("edits");
-        Ok(if edits { Value::list([offs.into(), valu]) } else { valu })
+        };
+        if !args.get("wait").is_truthy() {
+            return nexus.issue_only(event).map(|()| Value::Null);
+        }
+        let follows = !nexus.is_leader() && event.meta.contains("resp");
+        let (offs, valu) = nexus.issue(event)?;
+        Ok(if follows { Value::Null } else { Value::list([offs.into(), valu]) })
     });
     t.call("waitNexsOffs", "offs, timeout=None", async |api, _, args: Args| {
         api.req_admin()?;
@@ -172,6 +174,40 @@ fn log(t: Table) -> Table {
         let urls = args.get("consumers").as_list().unwrap_or_default().to_vec();
         api.cell().trim_log(&urls, timeout).await
     })
+}
+
+fn leadership(t: Table) -> Table {
+    t.call("promote", "graceful=False", async |api, _, args: Args| {
+        api.req_admin()?;
+        let (cell, graceful) = (api.cell().clone(), args.get("graceful").is_truthy());
+        apart(async move { cell.promote(graceful).await }).await
+    })
+    .call("handoff", "turl, timeout=30", async |api, _, args: Args| {
+        api.req_admin()?;
+        let (cell, url) = (api.cell().clone(), args.str("turl")?.to_owned());
+        let timeout = seconds(&args, "timeout")?.unwrap_or(HANDOFF_WAIT);
+        // Goes on when the one who asked is gone: half a hand-off is none.
+        apart(async move { cell.handoff(&url, timeout).await }).await
+    })
+    .call("demote", "timeout=None", async |api, _, args: Args| {
+        api.req_admin()?;
+        let (cell, timeout) = (api.cell().clone(), seconds(&args, "timeout")?);
+        apart(async move { cell.demote(timeout).await }).await
+    })
+    .call("freeze", "timeout=30", async |api, _, args: Args| {
+        api.req_admin()?;
+        api.cell().freeze(seconds(&args, "timeout")?.unwrap_or(HANDOFF_WAIT)).await
+    })
+    .call("resume", "", async |api, _, _: Args| {
+        api.req_admin()?;
+        api.cell().resume()
+    })
+}
+
+/// Runs something to its end even if the caller is gone before.
+async fn apart<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+    let done = tokio::spawn(work).await;
+    done.unwrap_or_else(|error| Err(err!("SynErr", mesg = format!("The work was abandoned: {error}."))))
 }
 
 fn lines_wanted(args: &Args) -> Result<usize> {

@@ -29,15 +29,13 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::{broadcast, watch};
 
 pub use event::{Event, pack_entry};
-pub use follow::Upstream;
+pub use follow::{Followed, Incoming, Upstream};
 
 /// An offset in the nexus log.
 pub type NexusOffset = u64;
 
 /// Messages a slow beholder may be behind before it loses the oldest.
 const BEHOLD_BACKLOG: usize = 1000;
-/// How long a change on a mirror waits to come back from its leader.
-const FOLLOWER_WRITE_WAIT: Duration = Duration::from_secs(30);
 
 /// What applies the events of one nexsiden.
 pub trait NexsHandler: Send + Sync {
@@ -254,9 +252,6 @@ impl Nexus {
 
     /// Logs and applies an event; on a mirror, has its leader do it and waits for it to come back. Blocks.
     pub fn push(&self, nexsiden: &str, event: &str, args: Vec<Value>, kwargs: Map) -> Result<(NexusOffset, Value)> {
-        if let Some(upstream) = self.upstream() {
-            return self.forward(&upstream, nexsiden, event, args, kwargs);
-        }
         self.issue(Event { nexsiden: nexsiden.to_owned(), name: event.to_owned(), args, kwargs, meta: Map::new() })
     }
 
@@ -274,28 +269,85 @@ impl Nexus {
             .map_err(|error| err!("SynErr", mesg = format!("A change was abandoned: {error}.")))?
     }
 
-    /// Logs and applies an event as the leader does, with the `meta` of whoever forwarded it. Blocks.
+    /// Logs and applies an event, or has the leader do it, with the `meta` of whoever forwarded it. Blocks.
     pub fn issue(&self, event: Event) -> Result<(NexusOffset, Value)> {
+        let mut entry = None;
+        loop {
+            let done = if self.is_leader() {
+                self.wait_unpaused()?;
+                let entry = entry.get_or_insert_with(|| event.pack());
+                self.issue_here(&event, entry)?
+            } else {
+                self.forward(&event)?
+            };
+            if let Some(done) = done {
+                return Ok(done);
+            }
+        }
+    }
+
+    /// [`Nexus::issue`] for a caller who hears of the result in another way: it returns once the change can be made.
+    pub fn issue_only(&self, event: Event) -> Result<()> {
+        if !self.is_leader() {
+            return self.issue(event).map(drop);
+        }
+        self.handler(&event.nexsiden, &event.name)?;
+        self.check_writable()?;
+        self.wait_unpaused()?;
+        let nexus = self.clone();
+        self.0.writer.submit(move |cx| {
+            if !nexus.may_change() {
+                // Rare, and whoever waits must not do so on the writer.
+                std::thread::Builder::new().spawn(move || nexus.issue(event))?;
+                return Ok(());
+            }
+            let handler = nexus.handler(&event.nexsiden, &event.name)?;
+            let done = nexus.log_and_apply(cx, &event.pack(), |cx| handler.apply(cx, &event));
+            // A handler's error is for whoever waits for the entry on the stream.
+            nexus.complete(&event, &done);
+            Ok(())
+        })
+    }
+
+    /// Nothing if leadership turned, or the nexus was paused, before the writer took the change up.
+    fn issue_here(&self, event: &Event, entry: &[u8]) -> Result<Option<(NexusOffset, Value)>> {
         let handler = self.handler(&event.nexsiden, &event.name)?;
         self.check_writable()?;
-        let entry = event.pack();
-        let done = self.0.writer.run(|cx| self.log_and_apply(cx, &entry, |cx| handler.apply(cx, &event)));
-        self.complete(&event, &done);
-        done
+        let done = self.0.writer.run(|cx| {
+            if !self.may_change() {
+                return Ok(None);
+            }
+            self.log_and_apply(cx, entry, |cx| handler.apply(cx, event)).map(Some)
+        });
+        match done.transpose() {
+            None => Ok(None),
+            Some(done) => {
+                self.complete(event, &done);
+                done.map(Some)
+            }
+        }
     }
 
     /// The fast path: the caller has encoded the entry (see [`pack_entry`]) and applies it with a closure, so that nothing
-    /// is decoded and no handler is looked up. Not on a mirror, where [`Nexus::push`] is to be used ([`Nexus::is_leader`]).
+    /// is decoded and no handler is looked up. Nothing happens on a mirror, where [`Nexus::push`] is to be used.
     pub fn push_packed<T: Send>(
         &self,
         entry: &[u8],
         apply: impl FnOnce(&mut ApplyCx<'_>) -> Result<T> + Send,
-    ) -> Result<(NexusOffset, T)> {
-        self.check_writable()?;
-        if !self.is_leader() {
-            return Err(err!("BadState", mesg = "A mirror has its changes made by its leader."));
+    ) -> Result<Option<(NexusOffset, T)>> {
+        let mut apply = Some(apply);
+        while self.is_leader() {
+            self.wait_unpaused()?;
+            self.check_writable()?;
+            let done = self.0.writer.run(|cx| match apply.take_if(|_| self.may_change()) {
+                None => Ok(None),
+                Some(apply) => self.log_and_apply(cx, entry, apply).map(Some),
+            })?;
+            if done.is_some() {
+                return Ok(done);
+            }
         }
-        self.0.writer.run(|cx| self.log_and_apply(cx, entry, apply))
+        Ok(None)
     }
 
     fn log_and_apply<T>(

@@ -1,0 +1,167 @@
+//! Registration with AHA, which lasts as long as the connection does.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use myelin_error::{Result, err};
+use myelin_telepath::{Client, OnLink, Proxy, Todo};
+use myelin_value::{Map, Value};
+
+use crate::Cell;
+
+/// How long to wait after an attempt that failed.
+const RETRY: Duration = Duration::from_secs(1);
+
+impl Cell {
+    /// The service's AHA name without its network. A full name is accepted, as older deployments wrote it.
+    pub fn aha_name(&self) -> Option<String> {
+        let name = self.conf().str("aha:name")?;
+        let suffix = self.conf().str("aha:network").map(|network| format!(".{network}")).unwrap_or_default();
+        Some(name.strip_suffix(&suffix).filter(|_| !suffix.is_empty()).unwrap_or(&name).to_owned())
+    }
+
+    /// What AHA is told of this service.
+    pub fn aha_info(&self, port: u16) -> Result<Map> {
+        if let Some(info) = self.conf().get("aha:svcinfo").as_map() {
+            return Ok(info.clone());
+        }
+        let listen = self.conf().str("dmon:listen").unwrap_or_default();
+        let mut urlinfo = myelin_telepath::UrlInfo::parse(&listen)?.map;
+        urlinfo.remove("host");
+        urlinfo.insert("port", i64::from(port));
+        Ok(Map::new()
+            .with("run", self.run_id())
+            .with("iden", self.iden())
+            .with("leader", self.conf().get("aha:leader"))
+            .with("urlinfo", urlinfo)
+            .with("ready", self.is_active() || self.is_ready())
+            .with("promotable", self.conf().get("aha:promotable")))
+    }
+
+    /// A connection to AHA, else an error that says which option is missing.
+    pub(crate) async fn req_aha_proxy(&self, limit: Option<Duration>) -> Result<Proxy> {
+        match self.inner().aha.get() {
+            Some(client) => client.proxy(limit).await,
+            None => {
+                let mesg = "AHA is not configured on this service.";
+                Err(err!("NeedConfValu", mesg = mesg, name = "aha:registry"))
+            }
+        }
+    }
+
+    /// URLs of this service's mirrors, as AHA knows them.
+    pub async fn mirror_urls(&self) -> Result<Vec<String>> {
+        const WAIT: Duration = Duration::from_secs(5);
+        let (Some(name), Some(network), Some(client)) =
+            (self.aha_name(), self.conf().str("aha:network"), self.inner().aha.get())
+        else {
+            let mesg = "Enumerating mirror URLs is only supported when AHA is configured";
+            return Err(err!("BadConfValu", mesg = mesg, name = "aha:registry"));
+        };
+        let full = format!("{name}.{network}");
+        let told = client.proxy(Some(WAIT)).await?.call(Todo::new("getAhaSvcMirrors").arg(&full)).await?;
+        let missing = || err!("NoSuchName", mesg = "AHA does not know this service.", name = &full);
+        let part = |svc: &Value, key: &str| svc.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let mirrors = told.as_list().ok_or_else(missing)?.iter();
+        Ok(mirrors.map(|svc| format!("aha://{}.{}", part(svc, "svcname"), part(svc, "svcnetw"))).collect())
+    }
+
+    /// Opens the client for the AHA servers that the options name. Must be called on a tokio runtime.
+    pub(crate) fn open_aha(&self) {
+        let registry = self.conf().get("aha:registry");
+        if !registry.is_truthy() {
+            return;
+        }
+        let weak = self.downgrade();
+        let onlink: OnLink = Arc::new(move |proxy, _| {
+            let cell = weak.upgrade();
+            Box::pin(async move {
+                if let Some(cell) = cell
+                    && let Err(error) = cell.learn_registry(&proxy).await
+                {
+                    tracing::warn!(%error, "AHA did not say where its servers are");
+                }
+            })
+        });
+        match Client::from_value(&registry, Some(onlink)) {
+            Ok(client) => drop(self.inner().aha.set(client)),
+            Err(error) => tracing::error!(%error, "the option aha:registry cannot be used"),
+        }
+    }
+
+    /// Keeps the list of servers that AHA tells of, for the next start.
+    async fn learn_registry(&self, proxy: &Proxy) -> Result<()> {
+        let user = self.conf().str("aha:user").unwrap_or_else(|| "root".to_owned());
+        let told = proxy.call(Todo::new("getAhaUrls").kw("user", user)).await?;
+        let old = self.conf().get("aha:registry");
+        let listed = |urls: &Value| match urls {
+            Value::List(urls) => urls.to_vec(),
+            one => vec![one.clone()],
+        };
+        // Plain connections are an operator's choice that AHA does not know of.
+        let plain = listed(&old).first().and_then(Value::as_str).is_some_and(|url| url.starts_with("tcp://"));
+        if !told.is_truthy() || plain || listed(&told) == listed(&old) {
+            return Ok(());
+        }
+        self.conf().modify(&Map::new().with("aha:registry", told))
+    }
+
+    /// Being connected is the registration: the task reconnects and registers again for as long as the service lives.
+    pub(crate) fn register_with_aha(&self, port: u16) {
+        let (Some(name), Some(network)) = (self.aha_name(), self.conf().str("aha:network")) else { return };
+        let Some(client) = self.inner().aha.get().cloned() else { return };
+        let cell = self.clone();
+        tokio::spawn(async move {
+            while !cell.done().is_cancelled() {
+                let done = tokio::select! {
+                    () = cell.done().cancelled() => break,
+                    done = cell.stay_registered(&client, &name, &network, port) => done,
+                };
+                if let Err(error) = done {
+                    tracing::warn!(%error, "registering with AHA failed; trying again");
+                    tokio::time::sleep(RETRY).await;
+                }
+            }
+            client.fini().await;
+        });
+    }
+
+    /// Registers over one connection, and tells of what changes meanwhile.
+    async fn stay_registered(&self, client: &Client, name: &str, network: &str, port: u16) -> Result<()> {
+        let proxy = client.proxy(None).await?;
+        let (mut active, mut ready) = (self.inner().active.subscribe(), self.standing().ready.subscribe());
+        let leads = *active.borrow_and_update();
+        let mut told = *ready.borrow_and_update();
+        let add = |name: &str| -> Result<Todo> {
+            Ok(Todo::new("addAhaSvc").arg(name).arg(self.aha_info(port)?).kw("network", network))
+        };
+        proxy.call(add(name)?).await?;
+        if let Some(leader) = self.conf().str("aha:leader").filter(|_| leads) {
+            proxy.call(add(&leader)?).await?;
+        }
+        tracing::info!(name, network, leads, "registered with AHA");
+        loop {
+            tokio::select! {
+                () = proxy.wait_fini() => return Ok(()),
+                turned = async { active.wait_for(|now| *now != leads).await.is_ok() } => {
+                    // A new connection, since AHA drops the leader's name with the old one.
+                    if turned && leads {
+                        proxy.fini().await;
+                    }
+                    return Ok(());
+                }
+                changed = ready.changed() => {
+                    if changed.is_err() {
+                        return Ok(());
+                    }
+                    let now = *ready.borrow_and_update();
+                    if now != told {
+                        told = now;
+                        let info = Map::new().with("ready", now);
+                        proxy.call(Todo::new("modAhaSvcInfo").arg(format!("{name}.{network}")).arg(info)).await?;
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,145 @@
+"""Services of both kinds as processes, for the scripts beside this one."""
+import os
+import sys
+import shutil
+import signal
+import socket
+import asyncio
+import subprocess
+import contextlib
+
+import synapse.telepath as s_telepath
+
+
+def free_port():
+    with socket.socket() as sock:
+        sock.bind(('127.0.0.1', 0))
+        return sock.getsockname()[1]
+
+
+class Svc:
+    """One service in a directory: ours with a binary, the original's without."""
+
+    def __init__(self, kind, dirn, binary=None, args=(), port=None):
+        self.kind, self.dirn, self.binary, self.args = kind, dirn, binary, args
+        self.port = free_port() if port is None else port
+        self.proc = None
+        os.makedirs(dirn, exist_ok=True)
+
+    @property
+    def url(self):
+        return f'tcp://root:secret@127.0.0.1:{self.port}/'
+
+    @property
+    def log(self):
+        return self.dirn.rstrip('/') + '.log'
+
+    def spawn(self):
+        if self.binary is None:
+            argv = [sys.executable, '-m', f'synapse.servers.{self.kind}', self.dirn]
+        else:
+            argv = [self.binary, self.kind, self.dirn]
+        argv += ['--https', '0', '--log-level', 'INFO']
+        # `port` is 0 for a service whose options say where it listens.
+        if self.port:
+            argv += ['--telepath', f'tcp://127.0.0.1:{self.port}/']
+        argv += self.args
+        with open(self.log, 'ab') as log:
+            self.proc = subprocess.Popen(argv, stdout=log, stderr=log)
+
+    async def start(self, limit=120):
+        self.spawn()
+        return await self.wait(limit)
+
+    async def wait(self, limit=120):
+        for _ in range(limit * 10):
+            assert self.proc.poll() is None, f'{self.dirn} ended: {self.tail()}'
+            with contextlib.suppress(Exception):
+                async with await s_telepath.openurl(f'cell://{self.dirn}') as proxy:
+                    await proxy.getCellInfo()
+                    return self
+            await asyncio.sleep(0.1)
+        raise AssertionError(f'{self.dirn} did not come up: {self.tail()}')
+
+    def tail(self, size=3000):
+        with contextlib.suppress(FileNotFoundError):
+            return open(self.log).read()[-size:]
+
+    def kill(self):
+        if self.proc is not None and self.proc.poll() is None:
+            self.proc.kill()
+            self.proc.wait()
+
+    def stop(self, limit=40):
+        if self.proc is None or self.proc.poll() is not None:
+            return
+        self.proc.send_signal(signal.SIGTERM)
+        try:
+            self.proc.wait(limit)
+        except subprocess.TimeoutExpired:
+            self.proc.kill()
+            raise AssertionError(f'{self.dirn} did not end: {self.tail()}')
+
+    def open(self):
+        """The local socket, whose peers are root."""
+        return s_telepath.openurl(f'cell://{self.dirn}')
+
+    async def call(self, meth, *args, **kwargs):
+        async with await self.open() as proxy:
+            return await getattr(proxy, meth)(*args, **kwargs)
+
+    async def genr(self, meth, *args, **kwargs):
+        async with await self.open() as proxy:
+            return [item async for item in getattr(proxy, meth)(*args, **kwargs)]
+
+
+@contextlib.asynccontextmanager
+async def cluster():
+    """Ends what a test started, whatever happens."""
+    svcs = []
+    try:
+        yield svcs
+    except BaseException:
+        for svc in svcs:
+            print(f'---- {svc.dirn}\n{svc.tail()}', file=sys.stderr)
+        raise
+    finally:
+        for svc in svcs:
+            svc.kill()
+
+
+async def copy_of(svc, dirn, mirror):
+    """A mirror's directory by a copied backup."""
+    name = await svc.call('runBackup', name=os.path.basename(dirn))
+    shutil.copytree(os.path.join(svc.dirn, 'backups', name), dirn)
+    with open(os.path.join(dirn, 'cell.yaml'), 'a') as fd:
+        fd.write(f'\nmirror: {mirror}\n')
+    with open(os.path.join(dirn, 'cell.mods.yaml'), 'w') as fd:
+        fd.write('{}\n')
+
+
+async def same(*svcs, timeout=60):
+    """Every one has what the first has."""
+    indx = await svcs[0].call('getNexsIndx')
+    for svc in svcs[1:]:
+        assert await svc.call('waitNexsOffs', indx - 1, timeout=timeout), f'{svc.dirn} stays behind {indx}: {svc.tail()}'
+        assert await svc.call('getNexsIndx') == indx
+    return indx
+
+
+async def eventually(what, func, limit=30):
+    for _ in range(limit * 10):
+        with contextlib.suppress(Exception):
+            if await func():
+                return
+        await asyncio.sleep(0.1)
+    raise AssertionError(f'not within {limit} s: {what}')
+
+
+async def raises(name, coro):
+    try:
+        await coro
+    except Exception as e:
+        assert e.__class__.__name__ == name, f'{e!r} is not {name}'
+        return e
+    raise AssertionError(f'{name} was not raised')
