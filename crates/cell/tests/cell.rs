@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::StreamExt;
 use myelin_cell::{Cell, CellSpec, Event};
@@ -258,8 +259,16 @@ fn peers_log_in_and_call() {
         assert!(visi.call(Todo::new("addUserApiKey").arg("mine")).await.is_ok());
         let name = local.call(Todo::new("runBackup")).await.expect("a backup");
         assert_eq!(local.call(Todo::new("getBackups")).await.expect("backups"), Value::list([name]));
-        let error = local.call(Todo::new("promote")).await.expect_err("not there yet");
-        assert!(error.is("FeatureNotSupported"), "{error}");
+        let error = local.call(Todo::new("promote")).await.expect_err("it leads");
+        assert!(error.is("BadConfValu"), "{error}");
+        local.call(Todo::new("freeze")).await.expect("frozen");
+        let error = local.call(Todo::new("freeze")).await.expect_err("frozen already");
+        assert!(error.is("BadState"), "{error}");
+        let late = tokio::time::timeout(Duration::from_millis(300), visi.call(Todo::new("addUserApiKey").arg("late")));
+        assert!(late.await.is_err(), "a change waits while the service is frozen");
+        local.call(Todo::new("resume")).await.expect("resumed");
+        assert!(local.call(Todo::new("resume")).await.is_err_and(|error| error.is("BadState")));
+        assert!(visi.call(Todo::new("addUserApiKey").arg("later")).await.is_ok());
         let mut changes = local.genr(Todo::new("getNexusChanges").arg(0)).await.expect("stream");
         assert_eq!(changes.next().await.expect("item").expect("good").at(0), Some(&Value::from(0)));
         local.fini().await;
