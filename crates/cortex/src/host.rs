@@ -61,6 +61,11 @@ impl User for QueryUser {
         self.0.allowed_reason(perm, None, gate).value
     }
 
+    fn allowed_by(&self, perm: &[&str], gate: Option<&str>) -> Option<(bool, usize)> {
+        let reason = self.0.allowed_reason(perm, None, gate);
+        reason.value.map(|allowed| (allowed, reason.rule.map_or(0, |rule| rule.path.len())))
+    }
+
     fn as_any(&self) -> &dyn Any {
         self
     }

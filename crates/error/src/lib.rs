@@ -78,6 +78,13 @@ impl Error {
         self
     }
 
+    /// The same error under another name.
+    #[must_use]
+    pub fn renamed(mut self, name: impl Into<Cow<'static, str>>) -> Error {
+        self.0.name = name.into();
+        self
+    }
+
     /// The name.
     pub fn name(&self) -> &str {
         &self.0.name

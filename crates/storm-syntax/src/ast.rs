@@ -220,6 +220,8 @@ pub struct Function {
     pub name: Name,
     /// Its parameters; those with a default come last.
     pub params: Vec<Param>,
+    /// Where all of it stands.
+    pub span: Span,
     /// Where the parameter list stands.
     pub params_span: Span,
     /// The body.
@@ -571,6 +573,8 @@ pub enum Edit {
         prop: RelProp,
         /// When: `Const("unset")` or a value that computes to `always`, `unset` or `never`.
         when: Value,
+        /// Where the operator stands, from its star to its `=`.
+        when_span: Span,
         /// `?=`
         is_try: bool,
         /// To what.

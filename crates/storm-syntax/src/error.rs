@@ -18,6 +18,8 @@ pub struct SyntaxError {
     pub expected: Vec<&'static str>,
     /// Whether the nesting limit was passed rather than the grammar broken.
     pub too_deep: bool,
+    /// Whether the text ends where more is needed; the place is then that of the last token.
+    pub at_end: bool,
     /// The whole text.
     pub source: Arc<Source>,
 }
@@ -40,7 +42,15 @@ impl SyntaxError {
 
     /// All positions, for the `highlight` of the error information.
     pub fn location(&self) -> Location {
-        self.source.locate(self.span)
+        let mut at = self.source.locate(self.span);
+        // The positions of tokens are those that clients know: none has lines at the end of the text, and a token of
+        // several lines ends in its last column rather than behind it.
+        if self.at_end {
+            at.lines.1 -= 1;
+        } else if self.token.is_some() && at.lines.0 != at.lines.1 {
+            at.columns.1 -= 1;
+        }
+        at
     }
 }
 

@@ -9,7 +9,7 @@ use myelin_error::{Error, err};
 
 use crate::item::Item;
 use crate::node::NodePath;
-use myelin_storm_syntax::Span;
+use myelin_storm_syntax::{Query, Span};
 
 /// The result of what runs inside a query.
 pub type Flow<T> = Result<T, Ctl>;
@@ -71,18 +71,26 @@ impl Ctl {
 
     /// The error a client sees: signals that nobody caught become errors too. `None` for a quiet end.
     pub fn into_error(self) -> Option<Error> {
+        self.into_error_of(None)
+    }
+
+    /// As [`Ctl::into_error`], with the place of a statement that has no business where it stands.
+    pub fn into_error_of(self, query: Option<&Query>) -> Option<Error> {
         let ctrl = match self {
             Ctl::Err(error) => return Some(error),
             Ctl::Ctrl(ctrl) => *ctrl,
         };
+        let stray = |error: Error, span: Span| match query {
+            Some(query) => Some(error.with("highlight", crate::rt::highlight(query, span))),
+            None => Some(error),
+        };
         match ctrl {
-            Ctrl::Break(..) => Some(loop_error("break")),
-            Ctrl::Continue(..) => Some(loop_error("continue")),
-            Ctrl::Stop(_) => Some(err!(
-                "StormRuntimeError",
-                mesg = "Generator control statement \"stop\" used outside of a generator function.",
-                statement = "stop"
-            )),
+            Ctrl::Break(_, span) => stray(loop_error("break"), span),
+            Ctrl::Continue(_, span) => stray(loop_error("continue"), span),
+            Ctrl::Stop(span) => {
+                let mesg = "Generator control statement \"stop\" used outside of a generator function.";
+                stray(err!("StormRuntimeError", mesg = mesg, statement = "stop"), span)
+            }
             Ctrl::Return(_) | Ctrl::Exit => None,
             Ctrl::Emit(_) => Some(emit_error()),
             Ctrl::Cancelled => Some(Error::mesg("TaskCancelled", "The query was cancelled.")),

@@ -31,6 +31,11 @@ pub trait User: Send + Sync {
     /// Whether a permission is given by a rule; nothing when no rule speaks of it.
     fn allowed(&self, perm: &[&str], gate: Option<&str>) -> Option<bool>;
 
+    /// As [`User::allowed`], with how many parts the deciding rule has: the longer of two rules is the more specific.
+    fn allowed_by(&self, perm: &[&str], gate: Option<&str>) -> Option<(bool, usize)> {
+        self.allowed(perm, gate).map(|allowed| (allowed, perm.len()))
+    }
+
     /// The user of the service's auth as `Any`.
     fn as_any(&self) -> &dyn Any;
 

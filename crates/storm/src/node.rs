@@ -288,7 +288,7 @@ impl Node {
 
     /// What `$lib.print($node)` shows.
     pub fn debug_text(&self) -> String {
-        format!("Node{{({})}}", py::repr_text(&self.pack_plain()))
+        format!("node: Node{{{}}}", py::repr_text(&self.pack_plain()))
     }
 
     fn pack_plain(&self) -> Value {

@@ -125,12 +125,13 @@ impl Shared {
         self.ext.lock().entry(name.to_owned()).or_insert(made).clone()
     }
 
-    /// Breaks the circles of scopes and the functions in them. Called when the query is over.
+    /// Breaks the circles of scopes and what in them points back to them. Called when the query is over.
     pub fn release(&self) {
-        for scope in self.scopes.lock().drain(..) {
-            if let Some(scope) = scope.upgrade() {
-                scope.vars.lock().clone_from(&VarMap::default());
-            }
+        let scopes = std::mem::take(&mut *self.scopes.lock());
+        for scope in scopes.iter().filter_map(Weak::upgrade) {
+            // Dropped after the lock is gone: what is in it may be the last that holds other scopes.
+            let vars = std::mem::take(&mut *scope.vars.lock());
+            drop(vars);
         }
     }
 }
@@ -154,6 +155,7 @@ pub struct RtInner {
     debug: AtomicBool,
     asroot: AtomicBool,
     emits: bool,
+    listed: AtomicBool,
 }
 
 /// How a scope below another differs from it.
@@ -194,6 +196,7 @@ impl Rt {
             debug: AtomicBool::new(debug),
             asroot: AtomicBool::new(false),
             emits: false,
+            listed: AtomicBool::new(false),
         };
         Rt::begin(rt)
     }
@@ -235,6 +238,7 @@ impl Rt {
             debug: AtomicBool::new(self.debug()),
             asroot: AtomicBool::new(self.asroot()),
             emits: sub.emits,
+            listed: AtomicBool::new(false),
         })
     }
 
@@ -257,6 +261,7 @@ impl Rt {
             debug: AtomicBool::new(self.debug()),
             asroot: AtomicBool::new(self.asroot()),
             emits: false,
+            listed: AtomicBool::new(false),
         })
     }
 
@@ -402,7 +407,7 @@ impl Rt {
 
     /// Sets a variable, in the scope that has it or may have it.
     pub fn set_var(&self, name: &Arc<str>, valu: Item) {
-        if matches!(valu, Item::Func(_)) {
+        if valu.holds_scope() && !self.0.listed.swap(true, Ordering::Relaxed) {
             self.shared().scopes.lock().push(Arc::downgrade(&self.0));
         }
         let here = &**name == "lib" || self.0.vars.lock().contains_key(&**name);
@@ -666,12 +671,18 @@ impl Rt {
         let full = ["node", "prop", what, &prop.full];
         let Some(form) = &prop.form else { return self.confirm(&full, gate) };
         let parts = ["node", "prop", what, form, &prop.name];
-        let (one, two) = (self.0.user.allowed(&full, gate), self.0.user.allowed(&parts, gate));
+        let (one, two) = (self.0.user.allowed_by(&full, gate), self.0.user.allowed_by(&parts, gate));
         let allowed = match (one, two) {
-            (Some(true), Some(true)) => true,
             (None, None) => self.host().perm_default(&full),
-            (Some(one), Some(two)) => one || two,
-            (one, two) => one.or(two) == Some(true),
+            // Of two rules the more specific one decides, and that by parts where they are even.
+            (Some((one, size1)), Some((two, size2))) if one != two => {
+                if size1 > size2 {
+                    one
+                } else {
+                    two
+                }
+            }
+            (one, two) => one.or(two).is_some_and(|(allowed, _)| allowed),
         };
         // The permission by form and name comes first, so it is the one that is named.
         if allowed { Ok(()) } else { Err(self.deny(&parts)) }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 
 use myelin_error::{Result, err};
 use myelin_model::types::{CtorKind, py};
-use myelin_model::{Model, NormCx, Prop, StorCmpr, Type};
+use myelin_model::{Model, NormCx, Prop, StorCmpr, StorType, Type};
 use myelin_value::{Buid, Map, Value, buid_of};
 use parking_lot::Mutex;
 
@@ -314,7 +314,9 @@ impl Snap {
             return Ok(retn);
         }
         if prop.is_form
-            && let [StorCmpr { op: "=", value, .. }] = cmprs.as_slice()
+            && let [StorCmpr { op: "=", value, stortype }] = cmprs.as_slice()
+            // A domain name may begin with a star that stands for all that ends in the rest.
+            && !(*stortype == StorType::FQDN && value.as_str().is_some_and(|text| text.starts_with('*')))
         {
             // One node at most: no index has to be walked.
             return Ok(Box::new(self.node_by_ndef(&prop.name, value)?.into_iter().map(Ok)));
@@ -398,6 +400,10 @@ impl Snap {
         reverse: bool,
     ) -> Flow<Nodes> {
         let norm = self.model().req_type("ival")?.norm(&self.norm_cx(), valu)?.value;
+        // Tags are found by two comparators, and nothing is found by any other.
+        if !matches!(cmpr, "=" | "@=") {
+            return Ok(no_nodes());
+        }
         self.lift(LiftBy::TagValu(Arc::from(tag), cmpr.to_owned(), norm, form.cloned()), reverse)
     }
 

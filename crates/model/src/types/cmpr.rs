@@ -169,7 +169,7 @@ impl Type {
 
     pub(super) fn no_such_cmpr(&self, op: &str) -> myelin_error::Error {
         let mesg = format!("The type {} has no comparator {op}", self.name);
-        err!("NoSuchCmpr", mesg = mesg, cmpr = op, name = &self.name)
+        err!("NoSuchCmpr", mesg = mesg)
     }
 
     fn bad_rhs(&self, op: &str, valu: &Value) -> myelin_error::Error {

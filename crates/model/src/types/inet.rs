@@ -51,7 +51,10 @@ pub(super) fn v6_text(text: &str) -> Option<(u128, Option<String>)> {
 /// A port from text, with its number.
 pub(super) fn port_text(ty: &Type, text: &str) -> Result<i64> {
     let port = py::int_auto(text).and_then(|port| port.as_i64()).filter(|port| (0..=65535).contains(port));
-    port.ok_or_else(|| ty.bad_valu(&Value::from(text), "The port is none: it lies between 0 and 65535."))
+    port.ok_or_else(|| {
+        let mesg = format!("The port of {} is none: it lies between 0 and 65535.", ty.name);
+        err!("BadTypeValu", mesg = mesg, name = "inet:port", valu = text)
+    })
 }
 
 /// `inet:ipv4`: an address as a number.

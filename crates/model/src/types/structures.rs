@@ -53,7 +53,8 @@ impl Comp {
         if items.len() != self.fields.len() || !self.declared {
             let mesg =
                 format!("The type {} has {} fields, {} values were given.", ty.name, self.fields.len(), items.len());
-            return Err(err!("BadTypeValu", mesg = mesg, name = &ty.name, numitems = items.len()));
+            let fields = Value::list(self.fields.iter().map(|field| Value::from([&field.name, &field.type_name])));
+            return Err(err!("BadTypeValu", mesg = mesg, name = &ty.name, fields = fields, numitems = items.len()));
         }
         let mut norms = Vec::with_capacity(items.len());
         let mut info = NormInfo::default();
@@ -187,7 +188,10 @@ impl TypeImpl for Array {
                 let items: Vec<Value> = text.split(&**split).map(|part| Value::from(py::strip(part))).collect();
                 self.norm_items(ty, cx, items.iter())
             }
-            (Value::Str(_), _) => Err(ty.bad_valu(valu, "This array takes no text: it has no character to split at.")),
+            (Value::Str(_), _) => {
+                let mesg = "This array takes no text: it has no character to split at.";
+                Err(err!("BadTypeValu", mesg = mesg, name = &ty.name))
+            }
             (other, _) => Err(ty.no_norm(other.kind())),
         }
     }

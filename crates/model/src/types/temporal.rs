@@ -89,7 +89,7 @@ fn pair_side(ty: &Type, cx: &NormCx, valu: &Value, relto: Option<Tick>) -> Resul
 /// The two ticks of a pair, where the second may be relative to the first.
 fn tick_tock(ty: &Type, cx: &NormCx, pair: &[Value]) -> Result<(Tick, Tick)> {
     let [first, second] = pair else {
-        return Err(err!("BadTypeValu", mesg = "A range of times is a list of two.", name = &ty.name));
+        return Err(ty.bad_valu(&Value::from(pair.to_vec()), "A range of times is a list of two."));
     };
     let tick = pair_side(ty, cx, first, None)?;
     if let Value::Str(text) = second {
@@ -190,7 +190,7 @@ impl TypeImpl for Time {
             ("range=", Value::List(items)) => {
                 Some(tick_tock(ty, cx, items).map(|(tick, tock)| ty.stor("range=", pair(tick, tock))))
             }
-            ("range=", _) => Some(Err(ty.bad_valu(valu, "A range of times is a list of two."))),
+            ("range=", _) => Some(Err(err!("BadTypeValu", mesg = "A range of times is a list of two."))),
             _ => None,
         }
     }

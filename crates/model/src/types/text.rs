@@ -69,7 +69,7 @@ impl Hex {
             return Err(bad("No hex is left after stripping."));
         }
         if !valu.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return Err(bad("The text is not hex."));
+            return Err(err!("BadTypeValu", mesg = "The text is not hex.", name = "hex", valu = text));
         }
         if !valu.len().is_multiple_of(2) {
             valu.insert(0, '0');

@@ -318,14 +318,14 @@ enum VerbOrCond {
 
 /// A condition that could as well be read as a verb, as one.
 fn cond_verb(cond: Cond) -> Option<Value> {
+    if let CondKind::Value(valu) = cond.kind {
+        let fits = matches!(valu.kind, ValueKind::Var(_) | ValueKind::Deref { .. } | ValueKind::Call(_));
+        return fits.then_some(valu);
+    }
     let kind = match cond.kind {
         CondKind::HasAbsProp(name) if !name.text.contains('*') => ValueKind::Const(Const::Str(name.text)),
         CondKind::HasRelProp(prop) => ValueKind::PropValue(prop),
         CondKind::SubQuery(query, None) => ValueKind::SubQuery(query),
-        CondKind::Value(Value {
-            kind: kind @ (ValueKind::Var(_) | ValueKind::Deref { .. } | ValueKind::Call(_)),
-            ..
-        }) => kind,
         _ => return None,
     };
     Some(Value { kind, span: cond.span })

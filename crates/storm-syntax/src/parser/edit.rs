@@ -71,6 +71,7 @@ impl Parser<'_> {
     }
 
     fn cond_set(&mut self, prop: RelProp) -> Parsed<Edit> {
+        let start = self.cur.start;
         let when = if self.at(Kind::Star) {
             self.bump_to(&[Kind::Unset])?;
             let when = self.raw_const();
@@ -86,7 +87,8 @@ impl Parser<'_> {
             return Err(self.unexpected(Set::of(&[Kind::TrySet, Kind::Equal])));
         }
         self.bump(VALUE)?;
-        Ok(Edit::CondPropSet { prop, when, is_try, value: self.value()? })
+        let when_span = self.since(start);
+        Ok(Edit::CondPropSet { prop, when, when_span, is_try, value: self.value()? })
     }
 
     fn tag_add(&mut self) -> Parsed<Edit> {

@@ -37,6 +37,7 @@ pub(crate) struct Parser<'a> {
     src: &'a Arc<Source>,
     text: &'a str,
     cur: Tok,
+    prev_start: usize,
     prev_end: usize,
     depth: u32,
     taken: Option<Vec<Tok>>,
@@ -46,7 +47,7 @@ impl<'a> Parser<'a> {
     pub(crate) fn new(src: &'a Arc<Source>, first: Set) -> Parsed<Self> {
         let text: &'a str = src.text();
         let cur = Tok { kind: Kind::End, start: 0, end: 0 };
-        let mut parser = Parser { src, text, cur, prev_end: 0, depth: 0, taken: None };
+        let mut parser = Parser { src, text, cur, prev_start: 0, prev_end: 0, depth: 0, taken: None };
         parser.bump(first)?;
         parser.prev_end = 0;
         Ok(parser)
@@ -80,7 +81,7 @@ impl<'a> Parser<'a> {
     /// Take the current token; `next` is what may follow it.
     fn bump(&mut self, next: Set) -> Parsed<Tok> {
         let taken = self.cur;
-        self.prev_end = taken.end;
+        (self.prev_start, self.prev_end) = (taken.start, taken.end);
         if let Some(list) = &mut self.taken {
             list.push(taken);
         }
@@ -134,6 +135,7 @@ impl<'a> Parser<'a> {
             token: None,
             expected: Vec::new(),
             too_deep: false,
+            at_end: false,
             source: self.src.clone(),
         })
     }
@@ -154,8 +156,10 @@ impl<'a> Parser<'a> {
     }
 
     fn bad_token(&self, tok: Tok, expected: Set) -> Box<SyntaxError> {
-        let span = Span::new(tok.start, tok.end);
-        let (_, line, column) = self.src.point(tok.start);
+        // The end of the text is reported where the last token begins.
+        let at_end = tok.kind == Kind::End;
+        let span = if at_end { Span::new(self.prev_start, self.prev_start) } else { Span::new(tok.start, tok.end) };
+        let (_, line, column) = self.src.point(span.start as usize);
         let token = &self.text[tok.start..tok.end];
         let mut names: Vec<&'static str> = expected.iter().map(Kind::describe).collect();
         names.sort_unstable();
@@ -171,6 +175,7 @@ impl<'a> Parser<'a> {
         let mut err = self.error(span, mesg);
         err.token = Some(Arc::from(token));
         err.expected = names;
+        err.at_end = at_end;
         err
     }
 }
@@ -213,7 +218,7 @@ pub(crate) fn recover(src: &Arc<Source>) -> Recovered {
 fn recover_from(src: &Arc<Source>, pos: usize, out: &mut Recovered) -> Result<(), (Box<SyntaxError>, usize)> {
     let text: &str = src.text();
     let cur = Tok { kind: Kind::End, start: pos, end: pos };
-    let mut parser = Parser { src, text, cur, prev_end: pos, depth: 0, taken: None };
+    let mut parser = Parser { src, text, cur, prev_start: pos, prev_end: pos, depth: 0, taken: None };
     let first = modes::OPERS.plus(&[Kind::VBar, Kind::End]);
     let mut run = || {
         parser.bump(first)?;

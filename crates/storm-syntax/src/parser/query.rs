@@ -317,12 +317,14 @@ impl Parser<'_> {
     }
 
     fn function(&mut self) -> Parsed<OperKind> {
+        let whole = self.cur.start;
         self.bump_to(&[Kind::VarName])?;
         let name = self.text_name()?;
         self.bump_to(&[Kind::LPar])?;
         let start = self.cur.start;
         self.bump_to(&[Kind::VarName, Kind::RPar])?;
         let mut params: Vec<Param> = Vec::new();
+        let mut misplaced = None;
         while !self.at(Kind::RPar) {
             let param = self.param()?;
             if params.iter().any(|other| other.name.text == param.name.text) {
@@ -331,7 +333,7 @@ impl Parser<'_> {
             }
             if param.default.is_none() && params.last().is_some_and(|last| last.default.is_some()) {
                 let mesg = format!("The parameter \"{}\" without default follows one with a default", param.name.text);
-                return Err(self.error(param.name.span, mesg));
+                misplaced = Some(mesg);
             }
             params.push(param);
             if self.at(Kind::Comma) {
@@ -342,8 +344,12 @@ impl Parser<'_> {
         }
         self.bump_to(&[Kind::LBrace])?;
         let params_span = self.since(start);
+        if let Some(mesg) = misplaced {
+            return Err(self.error(params_span, mesg));
+        }
         let body = self.block(OPER)?;
-        Ok(OperKind::Function(Arc::new(Function { name, params, params_span, body })))
+        let span = self.since(whole);
+        Ok(OperKind::Function(Arc::new(Function { name, params, span, params_span, body })))
     }
 
     fn param(&mut self) -> Parsed<Param> {

@@ -136,7 +136,7 @@ fn exec_as(cx: &CmdCx, path: Option<&Path>) -> Flow<()> {
     let (rt, opts) = (cx.rt(), cx.opts());
     let (name, text) = (opts.str(rt, "user")?, opts.str(rt, "storm")?);
     let Some(user) = rt.host().user(&name).or_else(|| rt.host().user_by_name(&name)) else {
-        crate::fail!("NoSuchUser", mesg = format!("No user with name or iden {name}."), user = name);
+        crate::fail!("NoSuchUser", mesg = format!("No user with name or iden {name}."));
     };
     let query = rt.parse(&text)?;
     let snap = other_snap(rt, rt.snap().view().clone(), user, &["print", "warn"]);

@@ -436,7 +436,7 @@ impl<'r> Editor<'r> {
         let model = self.rt.model();
         let Some(prop) = model.tagprop(name) else {
             let mesg = format!("Tagprop {name} does not exist in this Cortex.");
-            return Err(err!("NoSuchTagProp", mesg = mesg, name = name).into());
+            return Err(err!("NoSuchTagProp", mesg = mesg).into());
         };
         if prop.locked {
             return Err(err!("IsDeprLocked", mesg = format!("Tagprop {name} is locked."), prop = name).into());

@@ -142,7 +142,7 @@ fn outcome(closure: &Closure, error: Ctl) -> Flow<Item> {
     let name = &closure.def.name.text;
     let mesg = format!("function {name} - {kind} \"{statement}\" used outside of {place}.");
     let error = err!("StormRuntimeError", mesg = mesg, function = name, statement = statement);
-    Err(closure.rt.at(closure.def.name.span, error.into()))
+    Err(closure.rt.at(closure.def.span, error.into()))
 }
 
 /// What a function without `return` gives: its emits, or its nodes.
@@ -175,6 +175,11 @@ impl ItemIter for FuncGenr {
                 Err(Ctl::Ctrl(ctrl)) => match *ctrl {
                     Ctrl::Emit(item) => return Ok(Some(item)),
                     Ctrl::Stop(_) => break,
+                    // Who emits does not return: whoever asked for the next item does.
+                    Ctrl::Return(item) => {
+                        self.done = true;
+                        return Err(Ctl::ret(item));
+                    }
                     other => {
                         self.done = true;
                         return outcome(&self.closure, other.into()).map(|_| None);

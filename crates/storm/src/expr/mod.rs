@@ -212,7 +212,10 @@ pub fn prop_and_valu(rt: &Rt, rel: &RelProp, path: Option<&Path>) -> Flow<Option
     let Some(path) = path else { return Ok(None) };
     let Some(mut node) = path.node() else { return Ok(None) };
     let full = rel_name(rt, rel, Some(path))?;
-    let missing = |name: &str, node: &Node| no_prop(rt, rel, Some(path), name, node.form_name());
+    let missing = |name: &str, node: &Node| match (rel, name::no_prop_name(rt, rel, Some(path))) {
+        (RelProp::RelVar(valu, _), Some(error)) => rt.at(valu.span, error),
+        _ => no_prop(rt, rel, Some(path), name, node.form_name()),
+    };
     let mut steps = full.split("::").peekable();
     let single = !full.contains("::");
     while let Some(name) = steps.next() {

@@ -43,14 +43,17 @@ pub fn rel_name(rt: &Rt, prop: &RelProp, path: Option<&Path>) -> Flow<Arc<str>> 
 
 /// The error of a property name that a node's form does not have.
 pub(crate) fn no_prop(rt: &Rt, prop: &RelProp, path: Option<&Path>, name: &str, form: &str) -> crate::Ctl {
-    if let RelProp::RelVar(valu, _) = prop
-        && let Ok(item) = compute(rt, valu, path)
-        && let Some(error) = type_error(rt, &item, "str")
-    {
+    if let Some(error) = no_prop_name(rt, prop, path) {
         return rt.at(prop.span(), error);
     }
     let mesg = format!("No property named {name}.");
     rt.at(prop.span(), err!("NoSuchProp", mesg = mesg, name = name, form = form).into())
+}
+
+/// The error of a computed property name that is no text.
+pub(crate) fn no_prop_name(rt: &Rt, prop: &RelProp, path: Option<&Path>) -> Option<crate::Ctl> {
+    let RelProp::RelVar(valu, _) = prop else { return None };
+    compute(rt, valu, path).ok().and_then(|item| type_error(rt, &item, "str"))
 }
 
 /// The destinations of a pivot or walk: one name, or several.

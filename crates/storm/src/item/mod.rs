@@ -200,6 +200,11 @@ impl Item {
         }
     }
 
+    /// Whether it may hold the scope it was made in, directly or by way of what it holds.
+    pub fn holds_scope(&self) -> bool {
+        !matches!(self, Item::Val(_) | Item::Num(_) | Item::Node(_) | Item::Lib(_) | Item::Undef)
+    }
+
     /// Whether it can be changed, and so be no key and no member of a set.
     pub fn is_mutable(&self) -> bool {
         match self {

@@ -146,7 +146,14 @@ fn len(rt: &Rt, _lib: &Item, args: Args) -> Flow<Item> {
     match size {
         Some(size) => Ok(Item::from(size)),
         None => {
-            let name = item.type_name();
+            // Clients know primitives by the names that Python has for them.
+            let name = match &item {
+                Item::Val(Value::Null) => "builtins.NoneType",
+                Item::Val(Value::Bool(_)) => "builtins.bool",
+                Item::Val(Value::Int(_) | Value::Big(_)) => "builtins.int",
+                Item::Val(Value::Float(_)) => "builtins.float",
+                other => other.type_name(),
+            };
             crate::fail!("StormRuntimeError", mesg = format!("Object {name} does not have a length."), name = name)
         }
     }
@@ -225,16 +232,15 @@ fn guid(rt: &Rt, _lib: &Item, args: Args) -> Flow<Item> {
 
 fn raise(rt: &Rt, _lib: &Item, args: Args) -> Flow<Item> {
     let (name, mesg) = (args.str(rt, 0)?, args.str(rt, 1)?);
-    // The names that a query raises are its own: any is possible.
-    let mut error = if myelin_error::is_known(&name) {
-        Error::new(name.to_string())
-    } else {
-        Error::new(name.to_string()).with("errname", &name)
-    };
+    let mut error = Error::new("StormRaise").with("mesg", mesg);
     for (key, valu) in args.kwargs() {
-        error = error.with(key, valu.toprim(rt)?);
+        let valu = valu.toprim(rt)?;
+        super::jsontext::req_json_safe(&valu)?;
+        error = error.with(key, valu);
     }
-    Err(error.with("mesg", mesg).into())
+    // Names beyond the platform's own are possible: a `catch` goes by them.
+    Err(if myelin_error::is_known(&name) { error.renamed(name.to_string()) } else { error.with("errname", &name) }
+        .into())
 }
 
 fn pprint(rt: &Rt, _lib: &Item, args: Args) -> Flow<Item> {

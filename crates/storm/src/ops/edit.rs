@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use myelin_error::err;
 use myelin_model::{CtorKind, Form, Prop};
-use myelin_storm_syntax::{EdgeEdit, Edit, NodeAdd, OperKind, RelProp, SetOp, Value as Ast, ValueKind};
+use myelin_storm_syntax::{EdgeEdit, Edit, NodeAdd, OperKind, RelProp, SetOp, Span, Value as Ast, ValueKind};
 use myelin_value::Value;
 
 use super::{NodeGenr, OperRef, chain, each, empty, flat_map, from_fn, once, operator};
@@ -23,7 +23,7 @@ pub fn edit(rt: &Rt, oper: &OperRef, input: NodeGenr) -> Flow<NodeGenr> {
     rt.req_not_readonly(oper.span)?;
     let (rt, oper) = (rt.clone(), oper.clone());
     Ok(match edit {
-        Edit::NodeAdd(add) => node_add(&rt, &oper, add.clone(), input),
+        Edit::NodeAdd(add) => node_add(&rt, add.clone(), input),
         Edit::Parens { .. } => parens(&rt, &oper, input)?,
         Edit::EdgeAdd(edge) | Edit::EdgeDel(edge) => {
             edge_edit(&rt, &oper, edge.clone(), matches!(edit, Edit::EdgeAdd(_)), input)?
@@ -44,7 +44,7 @@ pub fn edit(rt: &Rt, oper: &OperRef, input: NodeGenr) -> Flow<NodeGenr> {
 fn one(rt: &Rt, oper: &OperRef, edit: &Edit, node: &Node, path: &Path) -> Flow<()> {
     match edit {
         Edit::PropSet { prop, op, value } => prop_set(rt, prop, *op, value, node, path),
-        Edit::CondPropSet { prop, when, is_try, value } => cond_set(rt, prop, when, *is_try, value, node, path),
+        Edit::CondPropSet { .. } => cond_set(rt, edit, node, path),
         Edit::PropSetMulti { prop, op, value } => prop_multi(rt, prop, *op, value, node, path),
         Edit::PropDel(prop) => {
             let (name, def) = req_prop(rt, prop, node, path)?;
@@ -189,7 +189,8 @@ fn changed_array(
     Ok(Value::list(array))
 }
 
-fn cond_set(rt: &Rt, rel: &RelProp, when: &Ast, is_try: bool, value: &Ast, node: &Node, path: &Path) -> Flow<()> {
+fn cond_set(rt: &Rt, edit: &Edit, node: &Node, path: &Path) -> Flow<()> {
+    let Edit::CondPropSet { prop: rel, when, when_span, is_try, value } = edit else { return Ok(()) };
     let (name, prop) = req_prop(rt, rel, node, path)?;
     let cond = compute(rt, when, Some(path))?;
     match cond.as_str() {
@@ -198,7 +199,7 @@ fn cond_set(rt: &Rt, rel: &RelProp, when: &Ast, is_try: bool, value: &Ast, node:
         Some("always" | "unset") => {}
         _ => {
             let mesg = format!("Invalid conditional set operator ({}).", cond.torepr(rt, true)?);
-            return Err(rt.at(when.span, err!("StormRuntimeError", mesg = mesg).into()));
+            return Err(rt.at(*when_span, err!("StormRuntimeError", mesg = mesg).into()));
         }
     }
     confirm_set(rt, node, &prop)?;
@@ -207,7 +208,7 @@ fn cond_set(rt: &Rt, rel: &RelProp, when: &Ast, is_try: bool, value: &Ast, node:
         let valu = merged(rt, &prop, node, valu)?;
         set_prop(rt, node, &name, &valu).map(drop)
     })();
-    ignore_bad(done, is_try)
+    ignore_bad(done, *is_try)
 }
 
 fn prop_multi(rt: &Rt, rel: &RelProp, op: SetOp, value: &Ast, node: &Node, path: &Path) -> Flow<()> {
@@ -286,12 +287,13 @@ fn add_runtsafe(rt: &Rt, add: &NodeAdd) -> bool {
     safe
 }
 
-fn req_form(rt: &Rt, oper: &OperRef, add: &NodeAdd, path: Option<&Path>) -> Flow<Arc<Form>> {
+fn req_form(rt: &Rt, add: &NodeAdd, path: Option<&Path>) -> Flow<Arc<Form>> {
     let name = prop_name(rt, &add.form, path)?;
     rt.layer_confirm(&["node", "add", &name])?;
     let span = match &add.form {
         myelin_storm_syntax::PropName::Const(name) => name.span,
-        myelin_storm_syntax::PropName::Deref(valu) => valu.span.to(oper.span),
+        // The star and the dollar sign count.
+        myelin_storm_syntax::PropName::Deref(valu) => Span { start: valu.span.start.saturating_sub(2), ..valu.span },
     };
     rt.mark(span, rt.model().req_form(&name).cloned())
 }
@@ -346,16 +348,16 @@ fn adds(rt: &Rt, form: Arc<Form>, add: &NodeAdd, path: Option<&Path>) -> Flow<No
 }
 
 /// `form=value`
-fn node_add(rt: &Rt, oper: &OperRef, add: NodeAdd, input: NodeGenr) -> NodeGenr {
-    let (rt, oper) = (rt.clone(), oper.clone());
+fn node_add(rt: &Rt, add: NodeAdd, input: NodeGenr) -> NodeGenr {
+    let rt = rt.clone();
     if add_runtsafe(&rt, &add) {
         return chain(input, move || {
-            let form = req_form(&rt, &oper, &add, None)?;
+            let form = req_form(&rt, &add, None)?;
             adds(&rt, form, &add, None)
         });
     }
     flat_map(input, move |node, path| {
-        let form = req_form(&rt, &oper, &add, Some(&path))?;
+        let form = req_form(&rt, &add, Some(&path))?;
         let genr = adds(&rt, form, &add, Some(&path))?;
         Ok(chain(genr, move || Ok(once((node, path)))))
     })
@@ -375,13 +377,13 @@ fn parens(rt: &Rt, oper: &OperRef, input: NodeGenr) -> Flow<NodeGenr> {
         let form = prop_name(&rt, &add.form, None)?;
         rt.layer_confirm(&["node", "add", &form])?;
         return Ok(chain(input, move || {
-            let form = req_form(&rt, &oper, &add, None)?;
+            let form = req_form(&rt, &add, None)?;
             let genr = adds(&rt, form, &add, None)?;
             Ok(edited(&rt, &oper, genr))
         }));
     }
     Ok(flat_map(input, move |node, path| {
-        let form = req_form(&rt, &oper, &add, Some(&path))?;
+        let form = req_form(&rt, &add, Some(&path))?;
         let (rt, oper, add, held) = (rt.clone(), oper.clone(), add.clone(), path.clone());
         Ok(chain(once((node, path)), move || {
             let genr = adds(&rt, form, &add, Some(&held))?;

@@ -53,10 +53,11 @@ fn no_cmpr(rt: &Rt, span: Span, op: &str, name: &str) -> Ctl {
 }
 
 fn req_cmpr(rt: &Rt, typ: &Type, cmpr: &CmprAst) -> Flow<()> {
-    if typ.has_cmpr(&cmpr.oper.text) {
-        return Ok(());
-    }
-    Err(no_cmpr(rt, cmpr.oper.span, &cmpr.oper.text, &typ.name))
+    req_cmpr_at(rt, typ, cmpr, cmpr.oper.span)
+}
+
+fn req_cmpr_at(rt: &Rt, typ: &Type, cmpr: &CmprAst, span: Span) -> Flow<()> {
+    if typ.has_cmpr(&cmpr.oper.text) { Ok(()) } else { Err(no_cmpr(rt, span, &cmpr.oper.text, &typ.name)) }
 }
 
 /// The right side of a comparison; a live node stands for what the type wants of it.
@@ -189,7 +190,7 @@ pub fn make(rt: &Rt, cond: &Cond) -> Flow<Test> {
                     return Err(rt.at(prop.tag.span, err!("NoSuchTagProp", mesg = mesg, name = name).into()));
                 };
                 let right = compute(&rt, &cmpr.value, Some(path))?.tostor(&rt, false)?;
-                req_cmpr(&rt, &def.typ, &cmpr)?;
+                req_cmpr_at(&rt, &def.typ, &cmpr, prop.prop.span)?;
                 let Some(left) = node.tagprop(&tag, &name) else { return Ok(false) };
                 kept.test(&rt, &def.typ, &cmpr.oper.text, right, &left)
             })

@@ -486,7 +486,7 @@ fn error_item(error: &Error) -> Item {
     Item::dict([
         ("name", Item::from(raised_name(error))),
         ("mesg", Item::Val(mesg)),
-        ("info", Item::deep(&Value::from(info))),
+        ("info", Item::from_prim(Value::from(info))),
     ])
 }
 

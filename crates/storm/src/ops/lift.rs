@@ -95,10 +95,9 @@ fn nodes(rt: &Rt, oper: &OperRef, path: Option<&Path>) -> Flow<Nodes> {
             Ok(retn)
         }
         LiftKind::FormTagProp(name, prop, cmpr) => {
-            let span = name_span(name, oper);
             let name = prop_name(rt, name, path)?;
             let (tag, tagprop) = tagprop(rt, prop, path)?;
-            let forms = rt.mark(span, model.req_forms_by_look(&name))?;
+            let forms = rt.mark(oper.span, model.req_forms_by_look(&name))?;
             let valu = cmpr.as_ref().map(|cmpr| cmpr_valu(rt, cmpr, path)).transpose()?;
             let by = cmpr.as_ref().zip(valu.as_ref()).map(|(cmpr, valu)| (&*cmpr.oper.text, valu));
             let mut genrs = Vec::new();

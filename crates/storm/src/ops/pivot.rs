@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use myelin_error::err;
 use myelin_model::{CtorKind, Form, Prop};
-use myelin_storm_syntax::{OperKind, PivotDest, PivotKind, RelProp, Tag, TagKind};
+use myelin_storm_syntax::{OperKind, PivotDest, PivotKind, RelProp, Span, Tag, TagKind};
 use myelin_value::{Map, Value};
 
 use super::{NodeGenr, OperRef, chain, flat_map, from_fn, once};
@@ -258,21 +258,23 @@ fn in_from(rt: &Rt, oper: &OperRef, join: bool, input: NodeGenr) -> Flow<NodeGen
     let form = rt.mark(oper.span, model.req_form(&name))?.clone();
     let (rt, span) = (rt.clone(), oper.span);
     Ok(flat_map(input, move |node, path| {
-        let snap = rt.snap();
-        let list: Vec<Step> = if is_edge(&form) {
-            let full = format!("{}:n2", form.name);
-            vec![(by_valu(snap, &full, node.ndef_value(), false), prop_link("n2", true))]
-        } else if !is_edge(node.form()) {
-            let kind = &node.form().typ.name;
-            let mesg = format!("Pivot in from a specific form cannot be used with nodes of type {kind}");
-            return Err(rt.at(span, err!("StormRuntimeError", mesg = mesg, name = kind).into()));
-        } else if node.get("n1:form").as_ref().and_then(Value::as_str) != Some(&*form.name) {
-            Vec::new()
-        } else {
-            node.get("n1").map(|n1| (by_ref(snap, n1), prop_link("n1", true))).into_iter().collect()
-        };
-        let rt = rt.clone();
-        joined(join, node, path, move |_, path| Ok(steps(&rt, path, list, None)))
+        let (rt, form) = (rt.clone(), form.clone());
+        joined(join, node, path, move |node, path| {
+            let snap = rt.snap();
+            let list: Vec<Step> = if is_edge(&form) {
+                let full = format!("{}:n2", form.name);
+                vec![(by_valu(snap, &full, node.ndef_value(), false), prop_link("n2", true))]
+            } else if !is_edge(node.form()) {
+                let kind = &node.form().typ.name;
+                let mesg = format!("Pivot in from a specific form cannot be used with nodes of type {kind}");
+                return Err(rt.at(span, err!("StormRuntimeError", mesg = mesg, name = kind).into()));
+            } else if node.get("n1:form").as_ref().and_then(Value::as_str) != Some(&*form.name) {
+                Vec::new()
+            } else {
+                node.get("n1").map(|n1| (by_ref(snap, n1), prop_link("n1", true))).into_iter().collect()
+            };
+            Ok(steps(&rt, path, list, None))
+        })
     }))
 }
 
@@ -296,13 +298,7 @@ fn tag_steps(rt: &Rt, tag: &Tag, node: &Node, path: &Path) -> Flow<Vec<Step>> {
 }
 
 /// The properties that a destination names.
-fn dest_props(
-    rt: &Rt,
-    names: &[Arc<str>],
-    is_list: bool,
-    forms: bool,
-    span: myelin_storm_syntax::Span,
-) -> Flow<(Vec<Arc<Prop>>, bool)> {
+fn dest_props(rt: &Rt, names: &[Arc<str>], is_list: bool, forms: bool, span: Span) -> Flow<(Vec<Arc<Prop>>, bool)> {
     let model = rt.model();
     let missing = |name: &str| -> Ctl {
         let mesg = format!("No property named {name}.");
@@ -323,11 +319,11 @@ fn dest_props(
     Ok((props?, false))
 }
 
-fn dest_span(dest: &PivotDest, oper: &OperRef) -> myelin_storm_syntax::Span {
+fn dest_span(dest: &PivotDest) -> Span {
     match dest {
         PivotDest::Any(span) => *span,
         PivotDest::Const(name) => name.span,
-        PivotDest::Value(valu) => valu.span.to(oper.span),
+        PivotDest::Value(valu) => valu.span,
     }
 }
 
@@ -340,7 +336,7 @@ fn form_pivot(rt: &Rt, oper: &OperRef, join: bool, input: NodeGenr) -> NodeGenr 
         let PivotKind::Form(dest) = &pivot.kind else { return Ok(super::empty()) };
         if kept.is_none() || matches!(dest, PivotDest::Value(_)) {
             let (names, is_list) = dest_names(&rt, dest, None)?;
-            kept = Some(dest_props(&rt, &names, is_list, true, dest_span(dest, &oper))?);
+            kept = Some(dest_props(&rt, &names, is_list, true, dest_span(dest))?);
         }
         let (props, strict) = kept.clone().unwrap_or_default();
         let (rt, span) = (rt.clone(), oper.span);
@@ -356,7 +352,7 @@ fn form_pivot(rt: &Rt, oper: &OperRef, join: bool, input: NodeGenr) -> NodeGenr 
 
 fn form_steps(rt: &Rt, prop: &Arc<Prop>, node: &Node, strict: bool) -> Flow<Vec<Step>> {
     let (snap, form) = (rt.snap(), node.form());
-    if prop.typ.ctor == CtorKind::Ndef && !prop.is_form {
+    if prop.typ.ctor == CtorKind::Ndef {
         return Ok(vec![(by_valu(snap, &prop.full, node.ndef_value(), false), prop_link(&prop.name, true))]);
     }
     if !prop.is_form {
@@ -475,7 +471,7 @@ fn prop_pivot(rt: &Rt, oper: &OperRef, join: bool, input: NodeGenr) -> NodeGenr 
         let PivotKind::Prop(rel, dest) = &pivot.kind else { return Ok(super::empty()) };
         if kept.is_none() || matches!(dest, PivotDest::Value(_)) {
             let (names, is_list) = dest_names(&rt, dest, None)?;
-            kept = Some(dest_props(&rt, &names, is_list, false, dest_span(dest, &oper))?.0);
+            kept = Some(dest_props(&rt, &names, is_list, false, oper.span)?.0);
         }
         let props = kept.clone().unwrap_or_default();
         let (rt, rel) = (rt.clone(), rel.clone());
@@ -538,11 +534,11 @@ enum Dest {
     Forms(HashSet<Arc<str>>, HashMap<Arc<str>, Vec<Arc<Prop>>>),
 }
 
-fn walk_dest(rt: &Rt, names: &[Arc<str>], cmpr: bool, span: myelin_storm_syntax::Span) -> Flow<Dest> {
+fn walk_dest(rt: &Rt, names: &[Arc<str>], cmpr: bool, whole: Span, verb: Span) -> Flow<Dest> {
     if names.iter().any(|name| &**name == "*") {
         if cmpr {
             let mesg = "Wild card walk operations do not support comparison.";
-            return Err(rt.at(span, err!("StormRuntimeError", mesg = mesg).into()));
+            return Err(rt.at(whole, err!("StormRuntimeError", mesg = mesg).into()));
         }
         return Ok(Dest::Any);
     }
@@ -557,7 +553,7 @@ fn walk_dest(rt: &Rt, names: &[Arc<str>], cmpr: bool, span: myelin_storm_syntax:
                 let form = prop.form.clone().unwrap_or_else(|| Arc::from(""));
                 props.entry(form).or_default().push(prop.clone());
             }
-            None => forms.extend(rt.mark(span, model.req_forms_by_look(name))?.iter().map(|form| form.name.clone())),
+            None => forms.extend(rt.mark(verb, model.req_forms_by_look(name))?.iter().map(|form| form.name.clone())),
         }
     }
     Ok(Dest::Forms(forms, props))
@@ -607,7 +603,7 @@ pub fn walk(rt: &Rt, oper: &OperRef, input: NodeGenr) -> Flow<NodeGenr> {
         };
         if kept.is_none() || matches!(walk.dest, PivotDest::Value(_)) {
             let (names, _) = dest_names(&rt, &walk.dest, Some(&path))?;
-            kept = Some(Arc::new(walk_dest(&rt, &names, walk.cmpr.is_some(), dest_span(&walk.dest, &oper))?));
+            kept = Some(Arc::new(walk_dest(&rt, &names, walk.cmpr.is_some(), oper.span, span)?));
         }
         let Some(dest) = kept.clone() else { return Ok(super::empty()) };
         let op = walk.cmpr.as_ref().map(|cmpr| cmpr.oper.text.clone());

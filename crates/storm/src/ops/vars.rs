@@ -55,7 +55,13 @@ pub fn set_var_list(rt: &Rt, oper: &OperRef, input: NodeGenr) -> NodeGenr {
             return Ok(());
         }
         let item = compute(&rt, value, path)?;
-        let items = item.tovec(&rt)?;
+        let items = item.tovec(&rt).map_err(|error| match error {
+            Ctl::Err(mut error) => {
+                error.info_mut().remove("type");
+                Ctl::Err(error)
+            }
+            other => other,
+        })?;
         if items.len() < names.len() {
             let list = Item::list(items.iter().cloned());
             let text = trim_text(&list.torepr(&rt, false)?);

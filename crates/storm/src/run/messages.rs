@@ -163,11 +163,14 @@ impl StormQuery {
 
     fn each(&self, shared: &Arc<Shared>, mut func: impl FnMut(&Rt, &NodePath) -> Flow<()>) -> Flow<()> {
         let (rt, mut genr) = self.start(shared)?;
-        while let Some(item) = genr.next()? {
-            rt.tick()?;
-            func(&rt, &item)?;
-        }
-        Ok(())
+        let mut run = || {
+            while let Some(item) = genr.next()? {
+                rt.tick()?;
+                func(&rt, &item)?;
+            }
+            Ok(())
+        };
+        run().map_err(|error| strays(&rt, error))
     }
 
     fn shared(&self, sink: Arc<dyn Sink>) -> Arc<Shared> {
@@ -266,7 +269,7 @@ impl StormQuery {
                 (Ctrl::Return(item), Some(rt)) => item.toprim(rt).map_err(|error| {
                     error.into_error().unwrap_or_else(|| Error::mesg("SynErr", "The returned value is no primitive."))
                 }),
-                (other, _) => match Ctl::from(other).into_error() {
+                (other, held) => match Ctl::from(other).into_error_of(held.as_ref().map(|rt| &**rt.query())) {
                     Some(error) => Err(error),
                     None => Ok(Value::Null),
                 },
@@ -357,6 +360,16 @@ impl StormQuery {
                 info.insert(key, map);
             }
         }
+    }
+}
+
+/// A loop or generator statement that nothing waits for, as the error it is.
+fn strays(rt: &Rt, error: Ctl) -> Ctl {
+    match &error {
+        Ctl::Ctrl(ctrl) if matches!(**ctrl, Ctrl::Break(..) | Ctrl::Continue(..) | Ctrl::Stop(_)) => {
+            error.into_error_of(Some(rt.query())).map_or_else(Ctl::exit, Ctl::Err)
+        }
+        _ => error,
     }
 }
 

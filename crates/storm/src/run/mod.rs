@@ -70,16 +70,19 @@ pub fn bad_syntax(error: &SyntaxError) -> Error {
         .with("lines", pair(at.lines))
         .with("columns", pair(at.columns))
         .with("offsets", pair(at.offsets));
-    err!(
+    let made = err!(
         "BadSyntax",
         at = error.at(),
         text = error.source.text(),
         mesg = error.mesg.as_str(),
         line = error.line(),
         column = error.column(),
-        token = error.token.clone(),
         highlight = highlight
-    )
+    );
+    match &error.token {
+        Some(token) => made.with("token", token),
+        None => made,
+    }
 }
 
 thread_local! {

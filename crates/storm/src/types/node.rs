@@ -135,8 +135,17 @@ fn difftags(rt: &Rt, this: &Item, args: Args) -> Flow<Item> {
             let mut perm = vec!["node", "tag", "add"];
             perm.extend(tag.split('.'));
             rt.layer_confirm(&perm)?;
-            edit_node(rt, node, |editor, buid| editor.add_tag(buid, tag, &crate::edit::no_ival()).map(drop))?;
         }
+        edit_node(rt, node, |editor, buid| {
+            for tag in &adds {
+                match editor.add_tag(buid, tag, &crate::edit::no_ival()) {
+                    // What is no tag cannot be added: the others are.
+                    Err(error) if error.isa("BadTypeValu") => {}
+                    other => drop(other?),
+                }
+            }
+            Ok(())
+        })?;
         for tag in &dels {
             let mut perm = vec!["node", "tag", "del"];
             perm.extend(tag.split('.'));

@@ -12,8 +12,12 @@ use crate::rt::Rt;
 
 static DEF: TypeDef = TypeDef {
     name: "node:path",
-    funcs: &[FuncDef::ro("idens", &[], idens), FuncDef::ro("listvars", &[], listvars)],
-    getters: &[("vars", vars), ("meta", meta), ("links", links)],
+    funcs: &[
+        FuncDef::ro("idens", &[], idens),
+        FuncDef::ro("listvars", &[], listvars),
+        FuncDef::ro("links", &[], links),
+    ],
+    getters: &[("vars", vars), ("meta", meta)],
     setters: &[],
 };
 
@@ -46,7 +50,7 @@ fn meta(_rt: &Rt, this: &Item) -> Flow<Item> {
     Ok(Item::obj(PathMeta(this_path(this)?.clone())))
 }
 
-fn links(_rt: &Rt, this: &Item) -> Flow<Item> {
+fn links(_rt: &Rt, this: &Item, _args: Args) -> Flow<Item> {
     Ok(Item::deep(&Value::list(this_path(this)?.links())))
 }
 
