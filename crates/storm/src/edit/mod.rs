@@ -166,7 +166,7 @@ impl<'r> Editor<'r> {
         let model = self.rt.model();
         let Some(form) = model.form(form) else {
             let mesg = format!("No form named {form} for valu={}.", py::str_text(valu));
-            return Err(err!("NoSuchForm", mesg = mesg, name = form).into());
+            return Err(err!("NoSuchForm", mesg = mesg).into());
         };
         self.check_add(form, valu)?;
         let norm = form.typ.norm(&self.rt.norm_cx(), valu).map_err(|error| error.with("form", &form.name))?;

@@ -73,7 +73,7 @@ impl Item {
                 Ok(Value::from(map))
             }
             Item::Node(node) => Ok(node.valu().clone()),
-            Item::Path(path) => path.value(rt),
+            Item::Path(_) => Err(no_prim("Path")),
             Item::Query(query) => Ok(Value::from(&query.text)),
             Item::Obj(obj) => obj.value(rt),
             Item::Func(_) => Err(no_prim("function")),

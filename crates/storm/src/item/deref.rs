@@ -164,6 +164,9 @@ impl Item {
                 }
                 return setter(rt, self, valu);
             }
+            if matches!(self, Item::Lib(path) if !path.is_empty()) {
+                return Err(no_assign("This library"));
+            }
             if !matches!(self, Item::Obj(_)) {
                 let mesg = format!("Setting {text} is not supported on {}.", def.name);
                 return Err(err!("NoSuchName", mesg = mesg, name = text).into());

@@ -205,6 +205,16 @@ impl Item {
         !matches!(self, Item::Val(_) | Item::Num(_) | Item::Node(_) | Item::Lib(_) | Item::Undef)
     }
 
+    /// Whether there is a set in it: sets are not sent nor kept.
+    pub fn holds_set(&self) -> bool {
+        match self {
+            Item::Set(_) => true,
+            Item::List(list) => list.lock().iter().any(Item::holds_set),
+            Item::Dict(dict) => dict.lock().values().any(Item::holds_set),
+            _ => false,
+        }
+    }
+
     /// Whether it can be changed, and so be no key and no member of a set.
     pub fn is_mutable(&self) -> bool {
         match self {

@@ -379,7 +379,8 @@ pub fn lookup(rt: &Rt, tokens: Vec<Arc<str>>, autoadd: bool, input: NodeGenr) ->
                 rt.tick()?;
                 let Some((form, valu)) = todo.pop_front() else {
                     let Some(token) = tokens.pop_front() else { return Ok(None) };
-                    todo.extend(rt.host().scrape(&token));
+                    // What is found first in a word is what the word stands for.
+                    todo.extend(rt.host().scrape(&token).into_iter().next());
                     continue;
                 };
                 match lookup_one(&rt, &form, &valu, autoadd) {
@@ -413,7 +414,6 @@ fn lookup_one(rt: &Rt, form: &str, valu: &Value, autoadd: bool) -> Flow<Option<c
 /// The nodes of the `search` mode.
 pub fn search(rt: &Rt, tokens: &[Value]) -> Flow<NodeGenr> {
     let Some(buids) = rt.host().search(rt, tokens)? else {
-        rt.warn("Storm search interface is not enabled!")?;
         return Ok(super::empty());
     };
     let (rt, mut seen) = (rt.clone(), HashSet::new());

@@ -17,7 +17,7 @@ use std::collections::VecDeque;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use myelin_storm_syntax::{Edit, Oper, OperKind, Query};
+use myelin_storm_syntax::{Edit, Oper, OperKind, Query, Span};
 
 use crate::ctl::Flow;
 use crate::node::{Node, NodePath, Path};
@@ -306,14 +306,16 @@ fn start(rt: &Rt, oper: &OperRef, input: NodeGenr) -> Flow<NodeGenr> {
 /// `IsReadOnly` for `autoadd` in a read-only query, `NoSuchVar`.
 pub fn lookup_mode(rt: &Rt, mode: &str, tokens: Vec<Arc<str>>) -> Flow<NodeGenr> {
     let query = rt.query().clone();
+    let given = crate::run::inputs(rt)?;
     let input = if mode == "search" {
         let words: Vec<myelin_value::Value> = tokens.iter().map(myelin_value::Value::from).collect();
         if words.is_empty() { empty() } else { lift::search(rt, &words)? }
     } else {
         if mode == "autoadd" {
-            rt.req_not_readonly(query.span)?;
+            rt.req_not_readonly(Span::new(0, query.source.text().len()))?;
         }
         lift::lookup(rt, tokens, mode == "autoadd", empty())
     };
-    rt.execute_with(input)
+    let mut input = Some(input);
+    rt.execute_with(chain(given, move || Ok(input.take().unwrap_or_else(empty))))
 }

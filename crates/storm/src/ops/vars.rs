@@ -95,6 +95,12 @@ pub fn set_item(rt: &Rt, oper: &OperRef, input: NodeGenr) -> NodeGenr {
         let name = compute(&rt, key, path)?;
         let valu = compute(&rt, value, path)?;
         if rt.readonly() && !target.setitem_readonly(&rt, &name) {
+            let setter = target.type_def(&rt).zip(name.as_str());
+            if setter.is_some_and(|(def, name)| def.setters.iter().any(|(have, ..)| *have == name)) {
+                let mesg = format!("Setting {} is not marked readonly safe.", name.tostr(&rt)?);
+                let error = err!("IsReadOnly", mesg = mesg, name = name.toprim(&rt)?, valu = valu.toprim(&rt)?);
+                return Err(rt.at(item.span, error.into()));
+            }
             rt.req_not_readonly(item.span)?;
         }
         target.setitem(&rt, &name, valu).map_err(|error| rt.at(item.span, error))

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use myelin_error::{Error, Result, err};
-use myelin_storm_syntax::Query;
+use myelin_storm_syntax::{Query, Span};
 use myelin_value::{Map, Value};
 
 use crate::ctl::{Ctl, Ctrl, Flow};
@@ -112,6 +112,12 @@ impl StormQuery {
                 return Err(err!("BadArg", mesg = "keepalive must be > 0"));
             }
         }
+        let is_task =
+            |iden: &str| iden.len() == 32 && iden.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        if self.opts.get("task").filter(|task| !task.is_null()).is_some_and(|task| !task.as_str().is_some_and(is_task))
+        {
+            return Err(err!("BadArg", mesg = "The iden of a task is 32 lower case hex digits."));
+        }
         self.edit_format().map(drop)
     }
 
@@ -200,12 +206,12 @@ impl StormQuery {
         if sink.send("init", init.into()).is_err() {
             return Ok(outcome);
         }
-        let mut warned_path = false;
+        if self.opt_flag("path") {
+            let mesg = "The 'path' option is deprecated: use the 'links' option instead.";
+            let _ = sink.send("warn", Map::new().with("mesg", mesg).into());
+        }
         let done = self.each(&shared, |rt, item| {
             if shownode {
-                if self.opt_flag("path") && !std::mem::replace(&mut warned_path, true) {
-                    rt.warn("The 'path' option is deprecated: use the 'links' option instead.")?;
-                }
                 let pode = self.pode(rt, item)?;
                 rt.shared().fire("node", pode)?;
             }
@@ -263,7 +269,7 @@ impl StormQuery {
             Ok(()) => Ok(Value::Null),
             Err(Ctl::Ctrl(ctrl)) => match (*ctrl, &held) {
                 (Ctrl::Exit, _) => Err(Error::mesg("StormExit", "The query ended itself.")),
-                (Ctrl::Return(item), _) if holds_set(&item) => {
+                (Ctrl::Return(item), _) if item.holds_set() => {
                     Err(Error::mesg("NotMsgpackSafe", "A set cannot be sent: make it a list."))
                 }
                 (Ctrl::Return(item), Some(rt)) => item.toprim(rt).map_err(|error| {
@@ -315,9 +321,7 @@ impl StormQuery {
     /// A node as the options want it packed.
     fn pode(&self, rt: &Rt, item: &NodePath) -> Flow<Value> {
         let (node, path) = item;
-        let node_opts = self.opts.get("node:opts").and_then(Value::as_map);
-        let dorepr =
-            self.opt_flag("repr") || node_opts.is_some_and(|opts| opts.get("repr").is_some_and(Value::is_truthy));
+        let dorepr = self.opt_flag("repr");
         let (ndef, mut info) = node.pack(rt, dorepr)?;
         info.insert("path", path.pack(rt, self.opt_flag("path"))?);
         if let Some(display) = path.display() {
@@ -373,16 +377,6 @@ fn strays(rt: &Rt, error: Ctl) -> Ctl {
     }
 }
 
-/// Whether a set is in a value: sets cannot be sent.
-fn holds_set(item: &Item) -> bool {
-    match item {
-        Item::Set(_) => true,
-        Item::List(list) => list.lock().iter().any(holds_set),
-        Item::Dict(dict) => dict.lock().values().any(holds_set),
-        _ => false,
-    }
-}
-
 type Tokens = Vec<Arc<str>>;
 
 fn parse_mode(text: &str, mode: &str) -> Result<(Arc<Query>, Option<Tokens>)> {
@@ -393,7 +387,10 @@ fn parse_mode(text: &str, mode: &str) -> Result<(Arc<Query>, Option<Tokens>)> {
     let tokens = lookup.tokens.iter().map(|token| token.text.clone()).collect();
     let query = match lookup.query {
         Some(query) => query,
-        None => crate::run::parse("")?,
+        None => {
+            let span = Span::new(0, text.len());
+            Arc::new(Query { ops: Vec::new(), span, text_span: span, source: lookup.source.clone() })
+        }
     };
     Ok((query, Some(tokens)))
 }

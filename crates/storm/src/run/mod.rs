@@ -192,7 +192,7 @@ fn limited(rt: &Rt, mut genr: NodeGenr) -> NodeGenr {
 }
 
 /// What a query starts from: nodes that were handed to it, and those that the options name.
-fn inputs(rt: &Rt) -> Flow<NodeGenr> {
+pub(crate) fn inputs(rt: &Rt) -> Flow<NodeGenr> {
     let nodes = rt.inputs();
     let ndefs: Vec<Value> = rt.opt("ndefs").and_then(|ndefs| ndefs.as_list().map(<[_]>::to_vec)).unwrap_or_default();
     let idens: Vec<Value> = rt.opt("idens").and_then(|idens| idens.as_list().map(<[_]>::to_vec)).unwrap_or_default();

@@ -326,15 +326,18 @@ static DATA: TypeDef = TypeDef {
     name: "node:data",
     funcs: &[
         FuncDef::ro("has", &[Arg::req("name")], |rt, this, args| {
-            let (node, name) = data_args(rt, this, &args, "get")?;
+            let (node, name) = (this_data(this)?, args.str(rt, 0)?);
             Ok(Item::from(node_data(rt, node, &name)?.is_some()))
         }),
         FuncDef::ro("get", &[Arg::req("name")], |rt, this, args| {
-            let (node, name) = data_args(rt, this, &args, "get")?;
+            let (node, name) = (this_data(this)?, args.str(rt, 0)?);
             Ok(node_data(rt, node, &name)?.as_ref().map_or(Item::NULL, Item::deep))
         }),
         FuncDef::rw("set", &[Arg::req("name"), Arg::req("valu")], |rt, this, args| {
             let (node, name) = data_args(rt, this, &args, "set")?;
+            if args.item(1).holds_set() {
+                crate::fail!("MustBeJsonSafe", mesg = "A set cannot be kept as node data: make it a list.");
+            }
             let valu = args.prim(rt, 1)?;
             edit_node(rt, node, |editor, buid| editor.set_data(buid, &name, &valu))?;
             Ok(Item::NULL)
@@ -345,7 +348,6 @@ static DATA: TypeDef = TypeDef {
         }),
         FuncDef::ro("list", &[], |rt, this, _| {
             let node = this_data(this)?;
-            rt.layer_confirm(&["node", "data", "list"])?;
             let mut retn = Vec::new();
             for name in rt.snap().view().data_names(&node.buid())? {
                 let valu = node_data(rt, node, &name)?.unwrap_or_default();
@@ -354,7 +356,7 @@ static DATA: TypeDef = TypeDef {
             Ok(Item::list(retn))
         }),
         FuncDef::rw("load", &[Arg::req("name")], |rt, this, args| {
-            let (node, name) = data_args(rt, this, &args, "get")?;
+            let (node, name) = (this_data(this)?, args.str(rt, 0)?);
             let valu = node_data(rt, node, &name)?.unwrap_or_default();
             node.apply(&crate::store::EditOp::DataSet(name, valu, Value::Null), rt.snap().layer_arc());
             Ok(Item::NULL)
@@ -380,7 +382,7 @@ fn data_args<'a>(rt: &Rt, this: &'a Item, args: &Args, what: &str) -> Flow<(&'a 
 }
 
 fn cacheget(rt: &Rt, this: &Item, args: Args) -> Flow<Item> {
-    let (node, name) = data_args(rt, this, &args, "get")?;
+    let (node, name) = (this_data(this)?, args.str(rt, 0)?);
     let Some(envl) = node_data(rt, node, &name)? else { return Ok(Item::NULL) };
     let time = rt.model().req_type("time")?.norm(&rt.norm_cx(), &args.prim(rt, 1)?)?.value;
     let tick = envl.get("asof").and_then(Value::as_i64).unwrap_or_default();

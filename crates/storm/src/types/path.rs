@@ -124,10 +124,8 @@ impl StormObj for PathMeta {
         let name = name.tostr(rt)?;
         match valu {
             Item::Undef => self.0.pop_meta(&name),
-            valu => {
-                let valu = valu.toprim(rt)?;
-                self.0.set_meta(name, Item::Val(valu));
-            }
+            // What is packed is what the value is then: it may change until the node is sent.
+            valu => self.0.set_meta(name, valu),
         }
         Ok(())
     }
