@@ -12,6 +12,8 @@ pub mod cmds;
 mod conf;
 mod cortex;
 pub mod host;
+mod http;
+mod info;
 pub mod libs;
 mod libs2;
 pub mod parts;

@@ -166,6 +166,31 @@ impl Cortex {
         done.await.map_err(|error| err!("SynErr", mesg = format!("The query was abandoned: {error}.")))?
     }
 
+    /// The nodes of a query, packed as its options want them.
+    ///
+    /// # Errors
+    /// As [`Cortex::query`], and those of the query.
+    pub async fn storm_podes(self: Arc<Cortex>, caller: CellUser, text: String, opts: Value) -> Result<ValueStream> {
+        let (query, user) = self.query(&caller, &text, &opts)?;
+        self.await_offset(&query.opts).await?;
+        let (task, guard) = self.begin("storm", &query, user)?;
+        let (tx, rx) = mpsc::channel(MESSAGES);
+        drop(tokio::task::spawn_blocking(move || {
+            let pieces = tx.clone();
+            let gone = |_| err!("LinkShutDown", mesg = "The client is gone.");
+            let done = myelin_storm::run::on_big_stack(move || {
+                query.podes(|_, _, pode| pieces.blocking_send(Ok(pode)).map_err(gone))
+            });
+            if let Err(error) = done {
+                let _ = tx.blocking_send(Err(error));
+            }
+            drop(task);
+        }));
+        let stream =
+            futures::stream::unfold((rx, guard), async |(mut rx, guard)| Some((rx.recv().await?, (rx, guard))));
+        Ok(stream.boxed())
+    }
+
     /// The nodes of a query as they are exported: packed, with the edges among them.
     ///
     /// # Errors

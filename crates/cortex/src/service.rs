@@ -18,6 +18,7 @@ pub async fn start(dirn: &Path, conf: Map) -> Result<Arc<Cortex>> {
     let dirn = dirn.to_owned();
     let opened = tokio::task::spawn_blocking(move || Cortex::open(&dirn, conf)).await;
     let core = opened.map_err(|error| err!("SynErr", mesg = format!("Opening the cortex failed: {error}.")))??;
+    core.cell.add_routes(crate::http::routes(&core));
     let shared = core.clone();
     let make: ApiMaker = Arc::new(move |base, cx| {
         let core = shared.clone();

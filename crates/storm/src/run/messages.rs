@@ -379,6 +379,14 @@ fn strays(rt: &Rt, error: Ctl) -> Ctl {
 
 type Tokens = Vec<Arc<str>>;
 
+/// Parses a query in one of the modes that the options of a query name.
+///
+/// # Errors
+/// `BadSyntax`.
+pub fn check_mode(text: &str, mode: &str) -> Result<()> {
+    parse_mode(text, mode).map(drop)
+}
+
 fn parse_mode(text: &str, mode: &str) -> Result<(Arc<Query>, Option<Tokens>)> {
     if !matches!(mode, "lookup" | "autoadd" | "search") {
         return Ok((crate::run::parse(text)?, None));

@@ -17,7 +17,7 @@ use crate::ops::{NodeGenr, empty, from_fn, pipeline, project};
 use crate::rt::Rt;
 use crate::walk::validate;
 
-pub use messages::{Outcome, StormQuery, on_big_stack};
+pub use messages::{Outcome, StormQuery, check_mode, on_big_stack};
 
 /// How many parsed queries are kept.
 const CACHED_QUERIES: usize = 1024;
