@@ -7,6 +7,7 @@ mod cron;
 mod dmon;
 mod http;
 pub mod jsonstor;
+pub mod project;
 mod service;
 mod vault;
 
@@ -30,6 +31,7 @@ pub fn register(registry: &mut Registry) {
     service::register(registry);
     http::register(registry);
     jsonstor::register(registry);
+    project::register(registry);
     vault::register(registry);
 }
 
