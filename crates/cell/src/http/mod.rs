@@ -35,7 +35,7 @@ use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 
 pub use reply::{Fail, Reply, unauthenticated};
-pub use who::{Admin, JsonBody, MaybeWho, Who, req_allowed};
+pub use who::{Admin, JsonBody, MaybeWho, Remote, Who, req_allowed};
 
 use crate::{Cell, User};
 
@@ -77,6 +77,13 @@ where
         }
     }
 }
+
+/// Marks an answer whose headers are its own business: it gets none of those that every answer has.
+#[derive(Clone, Copy, Debug)]
+pub struct Bare;
+
+/// Where a service lets its users define what is answered, `OPTIONS` included.
+const EXTENDED: &str = "/api/ext/";
 
 struct Host {
     cell: Cell,
@@ -233,12 +240,15 @@ async fn around(State((host, peer)): State<(Arc<Host>, SocketAddr)>, mut req: Re
         user: user.clone(),
     });
     let mut response = match method {
-        Method::OPTIONS => StatusCode::NO_CONTENT.into_response(),
+        Method::OPTIONS if !req.uri().path().starts_with(EXTENDED) => StatusCode::NO_CONTENT.into_response(),
         _ => next.run(req).await,
     };
+    let bare = response.extensions().get::<Bare>().is_some();
     let headers = response.headers_mut();
-    headers.insert("X-Content-Type-Options", HeaderValue::from_static("nosniff"));
-    if let Some(origin) = origin {
+    if !bare {
+        headers.insert("X-Content-Type-Options", HeaderValue::from_static("nosniff"));
+    }
+    if let Some(origin) = origin.filter(|_| !bare) {
         headers.insert("Access-Control-Allow-Origin", origin);
         headers.insert("Access-Control-Allow-Credentials", HeaderValue::from_static("true"));
         headers.insert("Access-Control-Allow-Headers", HeaderValue::from_static("Content-Type"));

@@ -22,6 +22,17 @@ pub struct Who(pub User);
 /// An admin; for others the answer is 401 or 403.
 pub struct Admin(pub User);
 
+/// The address that a request comes from.
+pub struct Remote(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Remote {
+    type Rejection = Fail;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> std::result::Result<Self, Fail> {
+        Ok(Remote(Conn::of(parts)?.remote.to_string()))
+    }
+}
+
 /// The JSON of a request's body; for anything else the answer is 400.
 pub struct JsonBody(pub Value);
 

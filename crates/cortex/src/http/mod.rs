@@ -3,6 +3,7 @@
 //! Every route asks for a user before it looks at anything else; the body is JSON also for `GET`. What a query does is
 //! checked by the query, as over telepath.
 
+mod ext;
 mod model;
 mod storm;
 mod vars;
@@ -11,7 +12,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::http::StatusCode;
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use myelin_cell::http::{Fail, JsonBody, Reply};
 use myelin_value::{Map, Value};
 
@@ -37,7 +38,10 @@ pub fn routes(core: &Core) -> Router {
         .route("/api/v1/model", get(model::model))
         .route("/api/v1/model/norm", get(model::norm).post(model::norm))
         .route("/api/v1/core/info", get(model::info))
+        .route("/api/ext/", any(ext::run))
+        .route("/api/ext/{*path}", any(ext::run))
         .with_state(core.clone())
+        .merge(myelin_axon::routes::routes(Arc::new(crate::parts::stores::Served(core.clone()))))
 }
 
 fn bad(code: &str, mesg: impl Into<String>) -> Fail {

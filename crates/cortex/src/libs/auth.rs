@@ -3,7 +3,7 @@
 mod gates;
 mod lib;
 mod roles;
-mod users;
+pub(crate) mod users;
 mod values;
 
 use std::sync::Arc;

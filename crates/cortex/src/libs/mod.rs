@@ -1,6 +1,6 @@
 //! Storm libraries about the parts of a cortex, one file each.
 
-mod auth;
+pub(crate) mod auth;
 pub mod fire;
 mod fuse;
 mod layer;
@@ -12,7 +12,7 @@ mod records;
 mod storm;
 mod trigger;
 mod util;
-mod view;
+pub(crate) mod view;
 
 use myelin_storm::Registry;
 

@@ -135,13 +135,21 @@ impl PyRegex {
     /// # Errors
     /// `BadArg` when matching would take too long or the pattern cannot be anchored.
     pub fn is_full_match(&self, text: &str) -> Result<bool> {
+        Ok(self.full_match(text)?.is_some())
+    }
+
+    /// The match of the whole text (`fullmatch`).
+    ///
+    /// # Errors
+    /// As [`PyRegex::is_full_match`].
+    pub fn full_match(&self, text: &str) -> Result<Option<Groups>> {
         match self.match_start(text)? {
-            Some(groups) if groups.first().copied().flatten().is_some_and(|(_, to)| to == text.len()) => Ok(true),
-            None => Ok(false),
-            // The preferred alternative ended early; another may reach the end.
-            Some(_) => {
-                PyRegex::new(&format!(r"(?:{})\Z", self.pattern))?.match_start(text).map(|found| found.is_some())
+            Some(groups) if groups.first().copied().flatten().is_some_and(|(_, to)| to == text.len()) => {
+                Ok(Some(groups))
             }
+            None => Ok(None),
+            // The preferred alternative ended early; another may reach the end.
+            Some(_) => PyRegex::new(&format!(r"(?:{})\Z", self.pattern))?.match_start(text),
         }
     }
 
