@@ -133,7 +133,7 @@ fn reads(table: MethTable<AxonApi>) -> MethTable<AxonApi> {
         })
         .genr("iterMpkFile", "sha256", async |api: Arc<AxonApi>, _, args| {
             let chunks = blocking(move || api.by_hex(&args)).await?;
-            Ok(stream_of(MpkItems { chunks, decoder: msgpack::Decoder::new(msgpack::MAX_FRAME) }))
+            Ok(stream_of(MpkItems::new(chunks)))
         })
         .blocking("unpack", "sha256, fmt, offs=0", |api, _, args| {
             api.need("get")?;
@@ -208,6 +208,22 @@ fn seconds(valu: &Value) -> Result<Option<Duration>> {
 pub struct MpkItems<I> {
     chunks: I,
     decoder: msgpack::Decoder,
+}
+
+impl<I> MpkItems<I> {
+    fn new(chunks: I) -> MpkItems<I> {
+        MpkItems { chunks, decoder: msgpack::Decoder::new(msgpack::MAX_FRAME) }
+    }
+}
+
+impl Axon {
+    /// The values of a msgpack file.
+    ///
+    /// # Errors
+    /// `NoSuchFile`.
+    pub fn mpk_items(&self, sha256: &[u8]) -> Result<impl Iterator<Item = Result<Value>> + Send + use<>> {
+        Ok(MpkItems::new(self.get(sha256)?))
+    }
 }
 
 impl<I: Iterator<Item = Result<Arc<[u8]>>>> Iterator for MpkItems<I> {

@@ -51,20 +51,21 @@ struct Failed {
 
 impl From<reqwest::Error> for Failed {
     fn from(error: reqwest::Error) -> Failed {
-        let name = match () {
-            () if error.is_timeout() => "TimeoutError",
-            () if error.is_connect() => "ClientConnectorError",
-            () if error.is_builder() => "InvalidURL",
-            () if error.is_redirect() => "TooManyRedirects",
-            () if error.is_body() || error.is_decode() => "ClientPayloadError",
-            () => "ClientError",
-        };
         let mut mesg = error.to_string();
         let mut source = std::error::Error::source(&error);
         while let Some(cause) = source {
             mesg = format!("{mesg}: {cause}");
             source = cause.source();
         }
+        let name = match () {
+            () if error.is_timeout() => "TimeoutError",
+            () if error.is_connect() && (mesg.contains("socks") || mesg.contains("proxy")) => "ProxyConnectionError",
+            () if error.is_connect() => "ClientConnectorError",
+            () if error.is_builder() => "InvalidURL",
+            () if error.is_redirect() => "TooManyRedirects",
+            () if error.is_body() || error.is_decode() => "ClientPayloadError",
+            () => "ClientError",
+        };
         Failed { name, mesg }
     }
 }
@@ -98,9 +99,22 @@ impl Failed {
 impl Axon {
     /// Fetches a URL and stores what it answers. Says what there was, with the hashes of the body.
     pub async fn wget(&self, request: Request) -> Result<Map> {
+        self.require_ca_dir()?;
         match self.try_wget(&request).await {
             Ok(info) => Ok(info),
             Err(failed) => Ok(failed.pack()),
+        }
+    }
+
+    /// Refuses to go on without the certificates that the options name: that is for the operator to mend.
+    fn require_ca_dir(&self) -> Result<()> {
+        match &self.conf().tls_ca_dir {
+            Some(dirn) if !std::path::Path::new(dirn).is_dir() => {
+                let mesg =
+                    format!("The directory {} of tls:ca:dir is not there.", std::path::Path::new(dirn).display());
+                Err(Error::mesg("FileNotFoundError", mesg))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -127,6 +141,7 @@ impl Axon {
 
     /// Sends a file as the body of a request.
     pub async fn wput(&self, sha256: &[u8], request: Request) -> Result<Map> {
+        self.require_ca_dir()?;
         match self.try_wput(sha256, &request).await {
             Ok(info) => Ok(info),
             Err(failed) => Ok(failed.pack()),
@@ -143,6 +158,7 @@ impl Axon {
     /// Sends fields as a form; a field may be a file. Each is a dict of `name` and `sha256` or `value`, with `filename`,
     /// `content_type` and `content_transfer_encoding`.
     pub async fn post_files(&self, fields: &[Value], request: Request) -> Result<Map> {
+        self.require_ca_dir()?;
         let done = match self.try_post_files(fields, &request).await {
             Ok(info) => info,
             Err(failed) => {
@@ -235,9 +251,9 @@ impl Axon {
         }
         builder = match &request.proxy {
             Value::Bool(false) => builder.no_proxy(),
-            Value::Str(url) => builder.proxy(reqwest::Proxy::all(&**url)?),
+            Value::Str(url) => builder.proxy(reqwest::Proxy::all(far_names(url))?),
             Value::Null | Value::Bool(true) => match &self.conf().http_proxy {
-                Some(url) => builder.proxy(reqwest::Proxy::all(url)?),
+                Some(url) => builder.proxy(reqwest::Proxy::all(far_names(url))?),
                 None => builder.no_proxy(),
             },
             _ => return Err(err!("BadArg", mesg = "HTTP proxy argument must be a string or bool.").into()),
@@ -247,6 +263,15 @@ impl Axon {
             builder = builder.timeout(time);
         }
         Ok(builder.build()?)
+    }
+}
+
+/// A proxy resolves the names of hosts, as those who configure one expect.
+fn far_names(url: &str) -> String {
+    match url.split_once("://") {
+        Some(("socks5", rest)) => format!("socks5h://{rest}"),
+        Some(("socks4", rest)) => format!("socks4a://{rest}"),
+        _ => url.to_owned(),
     }
 }
 

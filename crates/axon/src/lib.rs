@@ -10,6 +10,7 @@ mod blobs;
 pub mod csv;
 mod http;
 pub mod lines;
+pub mod routes;
 pub mod service;
 mod spec;
 pub mod unpack;

@@ -32,6 +32,7 @@ pub async fn start(dirn: &Path, conf: Map) -> Result<Arc<Service>> {
         Ok((cell, axon))
     })
     .await?;
+    cell.add_routes(crate::routes::routes(Arc::new(axon.clone())));
     let bound = cell.serve(api_maker(axon.clone())).await?;
     // Clients from when an axon was reached through a cortex's listener ask for it by name.
     cell.share_as("axon", api_maker(axon.clone()));

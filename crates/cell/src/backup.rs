@@ -73,7 +73,7 @@ impl Cell {
     }
 
     /// Takes the one place for a running backup.
-    pub(crate) fn begin_backup(&self, name: Option<&str>) -> Result<(String, PathBuf)> {
+    pub fn begin_backup(&self, name: Option<&str>) -> Result<(String, PathBuf)> {
         let name = name.map_or_else(|| jiff::Zoned::now().strftime("%Y%m%d%H%M%S").to_string(), str::to_owned);
         let path = self.backup_path(&name)?;
         let mut state = self.inner().backup.lock();
@@ -90,7 +90,11 @@ impl Cell {
         Ok((name, path))
     }
 
-    pub(crate) fn finish_backup(&self, name: &str, path: &Path) -> Result<()> {
+    /// Makes the backup that [`Cell::begin_backup`] took the place for. Blocks.
+    ///
+    /// # Errors
+    /// What copying fails with.
+    pub fn finish_backup(&self, name: &str, path: &Path) -> Result<()> {
         tracing::info!(name, path = %path.display(), "a backup begins");
         let done = self.copy_to(path);
         let mut state = self.inner().backup.lock();

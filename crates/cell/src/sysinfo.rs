@@ -8,6 +8,16 @@ use myelin_value::Map;
 use crate::Cell;
 
 /// Sizes in bytes, times in milliseconds.
+impl Cell {
+    /// What is known of the machine that the service runs on. Blocks.
+    ///
+    /// # Errors
+    /// What the system does not tell.
+    pub fn system_info(&self) -> Result<Map> {
+        system_info(self)
+    }
+}
+
 pub(crate) fn system_info(cell: &Cell) -> Result<Map> {
     let (volsize, volfree) = volume(cell.dirn())?;
     let (backsize, backfree) = match cell.conf().str("backup:dir") {
