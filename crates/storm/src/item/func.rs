@@ -95,7 +95,7 @@ impl Arg {
 }
 
 /// A function or method of the runtime.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct FuncDef {
     /// Its name.
     pub name: &'static str,

@@ -1,5 +1,6 @@
 //! Libraries: one file for each `$lib.x`, one line each in [`register`].
 
+mod attackflow;
 mod base;
 mod base64;
 mod basex;
@@ -21,6 +22,7 @@ pub mod jsontext;
 mod log;
 mod math;
 mod pack;
+mod pipe;
 pub(crate) mod pystruct;
 mod random;
 mod regex;
@@ -28,6 +30,7 @@ pub mod schema;
 mod scrape;
 mod spooled;
 mod stats;
+mod stix;
 mod str;
 mod strftime;
 mod tabular;
@@ -36,6 +39,7 @@ mod time;
 mod utils;
 mod vars;
 mod version;
+mod whois;
 mod xml;
 mod yaml;
 
@@ -45,7 +49,9 @@ use crate::registry::Registry;
 pub fn register(registry: &mut Registry) {
     base::register(registry);
     crypto::register(registry);
+    stix::register(registry);
     for lib in [
+        &attackflow::LIB,
         &base64::LIB,
         &basex::LIB,
         &cache::LIB,
@@ -62,6 +68,7 @@ pub fn register(registry: &mut Registry) {
         &log::LIB,
         &math::LIB,
         &pack::LIB,
+        &pipe::LIB,
         &random::LIB,
         &regex::LIB,
         &scrape::LIB,
@@ -74,6 +81,7 @@ pub fn register(registry: &mut Registry) {
         &utils::LIB,
         &vars::LIB,
         &version::LIB,
+        &whois::LIB,
         &xml::LIB,
         &yaml::LIB,
         &compression::BZIP2,
