@@ -21,8 +21,11 @@ use crate::parts::cron::Cron;
 use crate::parts::dmons::Dmons;
 use crate::parts::extmodel::{InUse, ModelExt};
 use crate::parts::graphs::Graphs;
+use crate::parts::httpapi::HttpApis;
 use crate::parts::macros::Macros;
+use crate::parts::oauth::Oauth;
 use crate::parts::packages::Packages;
+use crate::parts::pool::Pool;
 use crate::parts::queues::Queues;
 use crate::parts::services::Services;
 use crate::parts::stores::Stores;
@@ -60,6 +63,12 @@ pub struct Cortex {
     pub graphs: Arc<Graphs>,
     /// What tags may look like.
     pub tagmodel: Arc<TagModel>,
+    /// The Extended HTTP API.
+    pub httpapis: Arc<HttpApis>,
+    /// Tokens of users at other services.
+    pub oauth: Arc<Oauth>,
+    /// Mirrors that take queries.
+    pub pool: Arc<Pool>,
     /// Packages.
     pub packages: Arc<Packages>,
     /// Queries that run at their time.
@@ -98,7 +107,7 @@ impl Cortex {
         let pusher = Pusher::new(cell.nexus().clone(), cell.iden());
         let auth = cell.auth().clone();
 
-        let stack = Stack::new(cell.clone(), stor.clone(), pusher.clone());
+        let stack = Stack::new(cell.clone(), stor.clone(), pusher.clone())?;
         let triggers = Arc::new(Triggers::new(stor.clone(), auth.clone()));
         stack.set_hooks(trigger_hooks(&triggers));
         stack.boot()?;
@@ -116,6 +125,9 @@ impl Cortex {
         let macros = Arc::new(Macros::open(cell.slab().clone(), auth.clone(), pusher.clone())?);
         let graphs = Arc::new(Graphs::open(&graph_slab, auth.clone(), pusher.clone())?);
         let tagmodel = Arc::new(TagModel::open(cell.slab(), &stor, pusher.clone())?);
+        let httpapis = Arc::new(HttpApis::open(cell.slab().clone(), auth.clone(), stack.clone(), pusher.clone())?);
+        let oauth = Arc::new(Oauth::open(cell.slab().clone(), pusher.clone())?);
+        let pool = Arc::new(Pool::open(cell.slab().clone(), pusher.clone())?);
         let vaults = Arc::new(Vaults::open(cell.slab().clone(), auth, pusher.clone())?);
         let on_package: Arc<OnceLock<PackageHook>> = Arc::default();
         let hook = on_package.clone();
@@ -129,7 +141,7 @@ impl Cortex {
         let dmons = Arc::new(Dmons::open(cell.slab(), &stor, cell.auth().clone(), pusher.clone())?);
         let services = Arc::new(Services::open(cell.slab(), &stor, packages.clone(), pusher)?);
 
-        let parts: [Arc<dyn Part>; 12] = [
+        let parts: [Arc<dyn Part>; 15] = [
             Arc::new(StackPart(stack.clone())),
             vars.clone(),
             queues.clone(),
@@ -142,6 +154,9 @@ impl Cortex {
             cron.clone(),
             dmons.clone(),
             services.clone(),
+            httpapis.clone(),
+            oauth.clone(),
+            pool.clone(),
         ];
         cell.nexus().add_handler(cell.iden(), Arc::new(Parts::new(&cell, parts)));
         let stores = Stores::open(&cell)?;
@@ -155,6 +170,9 @@ impl Cortex {
             macros,
             graphs,
             tagmodel,
+            httpapis,
+            oauth,
+            pool,
             packages,
             cron,
             dmons,

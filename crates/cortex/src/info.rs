@@ -22,6 +22,12 @@ pub fn is_valid_storm(text: &str, opts: &Value) -> Value {
     }
 }
 
+/// What can be fed into a cortex.
+pub fn feeds() -> Value {
+    let doc = "Add nodes from packed nodes, as a query or an export gives them.";
+    Value::list([Map::new().with("name", "syn.nodes").with("desc", doc).with("fulldoc", doc).into()])
+}
+
 impl Cortex {
     /// Version, model and the names of libraries and commands, for shells that complete them.
     pub fn info(&self) -> Map {

@@ -100,6 +100,54 @@ impl Cortex {
         Err(err!("TimeOut", mesg = format!("The nexus offset {offs} was not reached in time.")))
     }
 
+    /// A mirror that takes a query, and the options that it takes it with; nothing when the query runs here.
+    async fn offload(&self, opts: &Map, user: &CellUser) -> Option<(myelin_telepath::Proxy, Map)> {
+        if opts.get("mirror").is_some_and(|mirror| !mirror.is_truthy()) || !self.pool.is_set() {
+            return None;
+        }
+        let here = self.cell.nexus().index().checked_sub(1);
+        let offs = opts.get("nexsoffs").and_then(Value::as_u64).or(here).unwrap_or_default();
+        let own = self.cell.aha_name().zip(self.cell.conf().str("aha:network"));
+        let own = own.map(|(name, network)| format!("{name}.{network}"));
+        let (proxy, timeout) = self.pool.mirror(offs, own.as_deref()).await?;
+        let mut info = opts.get("_loginfo").and_then(Value::as_map).cloned().unwrap_or_default();
+        info.insert("pool:from", own);
+        let opts = opts
+            .clone()
+            .with("user", user.iden())
+            .with("mirror", false)
+            .with("nexsoffs", offs)
+            .with("nexstimeout", timeout)
+            .with("_loginfo", info);
+        Some((proxy, opts))
+    }
+
+    /// The messages of a query that a mirror runs; nothing when none takes it in time.
+    async fn offload_stream(&self, name: &str, query: &StormQuery, user: &CellUser) -> Option<Result<ValueStream>> {
+        let (proxy, opts) = self.offload(&query.opts, user).await?;
+        let todo = myelin_telepath::Todo::new(name).arg(query.text.as_str()).kw("opts", opts);
+        let mut genr = match proxy.genr(todo).await {
+            Err(error) if error.is("TimeOut") => return None,
+            Err(error) => return Some(Err(error)),
+            Ok(genr) => genr,
+        };
+        match genr.next().await {
+            Some(Err(error)) if error.is("TimeOut") => {
+                tracing::warn!("the mirror did not catch up in time: the query runs here");
+                None
+            }
+            first => {
+                let first = futures::stream::iter(first);
+                // The proxy lives as long as its stream.
+                let rest = genr.into_stream().map(move |item| {
+                    let _ = &proxy;
+                    item
+                });
+                Some(Ok(first.chain(rest).boxed()))
+            }
+        }
+    }
+
     fn begin(self: &Arc<Cortex>, name: &str, query: &StormQuery, user: CellUser) -> Result<(Task, Guard)> {
         let info = Map::new().with("query", query.text.as_str()).with("view", &*query.view.iden());
         let task = self.cell.boss().promote(name, Some(user), info, Some(query.task.clone()))?;
@@ -118,6 +166,9 @@ impl Cortex {
     /// As [`Cortex::query`]; errors of the query itself are messages.
     pub async fn storm(self: Arc<Cortex>, caller: CellUser, text: String, opts: Value) -> Result<ValueStream> {
         let (query, user) = self.query(&caller, &text, &opts)?;
+        if let Some(stream) = self.offload_stream("storm", &query, &user).await {
+            return stream;
+        }
         self.await_offset(&query.opts).await?;
         query.check()?;
         let (task, guard) = self.begin("storm", &query, user)?;
@@ -140,7 +191,7 @@ impl Cortex {
     /// # Errors
     /// As [`Cortex::query`], and those of the query.
     pub async fn call_storm(self: Arc<Cortex>, caller: CellUser, text: String, opts: Value) -> Result<Value> {
-        self.on_thread("storm", caller, text, opts, |query| query.call(Arc::new(NoSink))).await
+        self.on_thread("callStorm", caller, text, opts, |query| query.call(Arc::new(NoSink))).await
     }
 
     /// How many nodes a query gives.
@@ -148,7 +199,7 @@ impl Cortex {
     /// # Errors
     /// As [`Cortex::query`], and those of the query.
     pub async fn count(self: Arc<Cortex>, caller: CellUser, text: String, opts: Value) -> Result<Value> {
-        self.on_thread("storm", caller, text, opts, |query| query.count().map(Value::from)).await
+        self.on_thread("count", caller, text, opts, |query| query.count().map(Value::from)).await
     }
 
     async fn on_thread(
@@ -160,8 +211,20 @@ impl Cortex {
         work: impl FnOnce(StormQuery) -> Result<Value> + Send + 'static,
     ) -> Result<Value> {
         let (query, user) = self.query(&caller, &text, &opts)?;
+        if matches!(name, "callStorm" | "count")
+            && let Some((proxy, opts)) = self.offload(&query.opts, &user).await
+        {
+            let todo = myelin_telepath::Todo::new(name).arg(query.text.as_str()).kw("opts", opts);
+            match proxy.call(todo).await {
+                Err(error) if error.is("TimeOut") => {
+                    tracing::warn!("the mirror did not catch up in time: the query runs here");
+                }
+                done => return done,
+            }
+        }
         self.await_offset(&query.opts).await?;
-        let (_task, _guard) = self.begin(name, &query, user)?;
+        let task = if name == "feeddata" { name } else { "storm" };
+        let (_task, _guard) = self.begin(task, &query, user)?;
         let done = tokio::task::spawn_blocking(move || myelin_storm::run::on_big_stack(move || work(query)));
         done.await.map_err(|error| err!("SynErr", mesg = format!("The query was abandoned: {error}.")))?
     }
@@ -197,6 +260,9 @@ impl Cortex {
     /// As [`Cortex::query`], and those of the query.
     pub async fn export_storm(self: Arc<Cortex>, caller: CellUser, text: String, opts: Value) -> Result<ValueStream> {
         let (query, user) = self.query(&caller, &text, &opts)?;
+        if let Some(stream) = self.offload_stream("exportStorm", &query, &user).await {
+            return stream;
+        }
         self.await_offset(&query.opts).await?;
         let (task, guard) = self.begin("storm:export", &query, user)?;
         let (tx, rx) = mpsc::channel(MESSAGES);
@@ -248,7 +314,7 @@ impl Cortex {
 }
 
 /// Adds packed nodes one by one. Whatever does not fit the model is passed over, as a feed of mixed quality needs it.
-const FEED: &str = "
+pub(crate) const FEED: &str = "
 for $item in $items {
     try {
         ($ndef, $info) = $item
@@ -269,32 +335,43 @@ for $item in $items {
         for ($name, $datavalu) in $info.nodedata { $node.data.set($name, $datavalu) }
         for ($verb, $n2iden) in $info.edges { [ +($verb)> { yield $n2iden } ] }
     } catch * as error { }
-    | spin
 }
 ";
 
-/// Packs the nodes of a query, then sends each with those of its edges that lead to another of them.
-fn export(query: &StormQuery, tx: &mpsc::Sender<Result<Value>>) -> Result<()> {
+/// The packed nodes of a query, each with those of its edges that lead to another of them.
+pub(crate) fn export_nodes(query: &StormQuery) -> Result<impl Iterator<Item = Result<Value>> + use<>> {
     let mut podes = indexmap::IndexMap::new();
     query.podes(|_rt, item, pode| {
         podes.insert(item.0.buid(), pode);
         Ok(())
     })?;
-    for (buid, pode) in &podes {
-        let mut edges = Vec::new();
-        for edge in query.view.edges_n1(buid, None)? {
-            let (verb, n2) = edge?;
-            if podes.contains_key(&n2) {
-                edges.push(Value::list([Value::from(&verb), Value::from(n2.to_hex())]));
+    let view = query.view.clone();
+    let mut indx = 0;
+    Ok(std::iter::from_fn(move || {
+        let (buid, pode) = podes.get_index(indx)?;
+        indx += 1;
+        let with_edges = || {
+            let mut edges = Vec::new();
+            for edge in view.edges_n1(buid, None)? {
+                let (verb, n2) = edge?;
+                if podes.contains_key(&n2) {
+                    edges.push(Value::list([Value::from(&verb), Value::from(n2.to_hex())]));
+                }
             }
-        }
-        let mut pode = pode.clone();
-        if !edges.is_empty() {
+            if edges.is_empty() {
+                return Ok(pode.clone());
+            }
             let info = pode.at(1).and_then(Value::as_map).cloned().unwrap_or_default();
-            pode =
-                Value::list([pode.at(0).cloned().unwrap_or_default(), info.with("edges", Value::from(edges)).into()]);
-        }
-        if tx.blocking_send(Ok(pode)).is_err() {
+            let ndef = pode.at(0).cloned().unwrap_or_default();
+            Ok(Value::list([ndef, info.with("edges", Value::from(edges)).into()]))
+        };
+        Some(with_edges())
+    }))
+}
+
+fn export(query: &StormQuery, tx: &mpsc::Sender<Result<Value>>) -> Result<()> {
+    for pode in export_nodes(query)? {
+        if tx.blocking_send(Ok(pode?)).is_err() {
             return Ok(());
         }
     }

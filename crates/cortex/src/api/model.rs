@@ -5,7 +5,7 @@ use std::sync::Arc;
 use myelin_error::{Result, err};
 use myelin_model::{NormCx, Type};
 use myelin_telepath::{Args, MethTable};
-use myelin_value::{Map, Value};
+use myelin_value::Value;
 
 use super::CoreApi;
 
@@ -32,13 +32,7 @@ pub(super) fn add(table: MethTable<CoreApi>) -> MethTable<CoreApi> {
                 api.admin()?;
                 Ok(Value::empty_list())
             })
-            .blocking("getFeedFuncs", "", |_, _, _| {
-                let row = Map::new()
-                    .with("name", "syn.nodes")
-                    .with("desc", "Add nodes from packed nodes, as a query or an export gives them.")
-                    .with("fulldoc", "Add nodes from packed nodes, as a query or an export gives them.");
-                Ok(Value::list([row.into()]))
-            }),
+            .blocking("getFeedFuncs", "", |_, _, _| Ok(crate::info::feeds())),
     )
 }
 

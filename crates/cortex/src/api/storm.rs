@@ -37,6 +37,12 @@ pub(super) fn add(table: MethTable<CoreApi>) -> MethTable<CoreApi> {
         .blocking("isValidStorm", "text, opts=None", |_, _, args| {
             Ok(crate::info::is_valid_storm(args.str("text")?, args.get("opts")))
         })
+        .blocking("getHttpExtApiByPath", "path", |api, _, args| {
+            Ok(match api.core.httpapis.by_path(args.str("path")?)? {
+                Some((adef, groups)) => Value::list([adef.into(), groups]),
+                None => Value::list([Value::Null, Value::empty_list()]),
+            })
+        })
         .blocking("getCoreInfo", "", |api, _, _| Ok(api.core.info()))
         .blocking("getCoreInfoV2", "", |api, _, _| Ok(api.core.info()))
 }

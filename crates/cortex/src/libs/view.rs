@@ -19,6 +19,7 @@ use super::layer::LayerObj;
 use super::trigger::TriggerObj;
 use super::util::{Counted, admin_or, confirm_gate, core, dict, form_and_prop, genr, scope_in, this_view, tuple, user};
 use crate::Cortex;
+use crate::libs2::quorum;
 
 static LIB: LibDef = LibDef {
     path: "view",
@@ -69,6 +70,16 @@ static DEF: TypeDef = TypeDef {
         FuncDef::ro("pack", &[], |rt, this, _| Ok(Item::deep(&this_obj(this)?.value(rt)?))),
         FuncDef::ro("repr", &[], repr),
         FuncDef::rw("set", &[Arg::req("name"), Arg::req("valu")], set),
+        quorum::METHODS[0],
+        quorum::METHODS[1],
+        quorum::METHODS[2],
+        quorum::METHODS[3],
+        quorum::METHODS[4],
+        quorum::METHODS[5],
+        quorum::METHODS[6],
+        quorum::METHODS[7],
+        quorum::METHODS[8],
+        quorum::METHODS[9],
         FuncDef::rw("swapLayer", &[], swap_layer),
         FuncDef::rw("wipeLayer", &[], wipe_layer),
     ],
@@ -99,7 +110,8 @@ pub struct ViewObj {
 }
 
 impl ViewObj {
-    fn of(core: &Cortex, view: &graph::View) -> Item {
+    /// The object of a view.
+    pub fn of(core: &Cortex, view: &graph::View) -> Item {
         Item::obj(ViewObj { iden: view.iden().clone(), vdef: RwLock::new(pack(core, view)) })
     }
 
@@ -107,9 +119,15 @@ impl ViewObj {
         self.vdef.read().get(key).cloned().unwrap_or_default()
     }
 
-    fn view(&self, rt: &Rt) -> Flow<Arc<graph::View>> {
+    /// The view itself.
+    pub fn view(&self, rt: &Rt) -> Flow<Arc<graph::View>> {
         Ok(core(rt)?.stack.require_view(&self.iden)?)
     }
+}
+
+/// The view that a method of its object is called on.
+pub fn view_of(rt: &Rt, this: &Item) -> Flow<Arc<graph::View>> {
+    this_obj(this)?.view(rt)
 }
 
 impl StormObj for ViewObj {
@@ -251,7 +269,8 @@ fn add_node_edits(rt: &Rt, this: &Item, args: Args) -> Flow<Item> {
 }
 
 /// Edits of a layer as edits of the runtime.
-fn to_storm(edit: graph::NodeEdit) -> NodeEdit {
+/// An edit as the runtime has it.
+pub fn to_storm(edit: graph::NodeEdit) -> NodeEdit {
     use graph::EditOp as Op;
     let ops = edit.edits.into_iter().map(|edit| match edit.op {
         Op::NodeAdd { valu, stor } => EditOp::NodeAdd(valu, stor),

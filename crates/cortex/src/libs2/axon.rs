@@ -162,7 +162,7 @@ fn confirm(rt: &Rt, perm: &str, open: Known) -> Flow<()> {
     rt.confirm(&perm, None)
 }
 
-fn unhex(text: &str) -> Result<Vec<u8>> {
+pub(super) fn unhex(text: &str) -> Result<Vec<u8>> {
     let digits = text.as_bytes();
     let bad = || err!("BadArg", mesg = "A SHA-256 is 64 hex digits.", sha256 = text);
     if !digits.len().is_multiple_of(2) {

@@ -1,10 +1,15 @@
 //! `$lib.cell`, `$lib.ps`, `$lib.task` and `$lib.env`: the service itself and what runs in it.
 
-use myelin_error::{Error, err};
+use std::time::Duration;
+
+use myelin_error::err;
+use myelin_storm::item::Genr;
 use myelin_storm::{Arg, Args, Dflt, Flow, FuncDef, Item, LibDef, Registry, Rt};
-use myelin_value::Value;
+use myelin_telepath::Todo;
+use myelin_value::{Map, Value};
 
 use super::{core, data};
+use crate::wait;
 
 static CELL: LibDef = LibDef {
     path: "cell",
@@ -17,13 +22,39 @@ static CELL: LibDef = LibDef {
             admin(rt, "getHealthCheck")?;
             Ok(data(core(rt)?.cell.health_check().pack()))
         }),
-        FuncDef::ro("uptime", &[Arg::opt("name", Dflt::Null)], |rt, _, args| {
-            if !args.is_null(0) {
-                return Err(Error::not_supported("Asking another service for its uptime").into());
+        FuncDef::ro("getSystemInfo", &[], |rt, _, _| {
+            admin(rt, "getSystemInfo")?;
+            Ok(data(core(rt)?.cell.system_info()?))
+        }),
+        FuncDef::ro("getBackupInfo", &[], |rt, _, _| {
+            admin(rt, "getBackupInfo")?;
+            Ok(data(core(rt)?.cell.backup_info()))
+        }),
+        FuncDef::ro("getMirrorUrls", &[Arg::opt("name", Dflt::Null)], |rt, _, args| {
+            admin(rt, "getMirrorUrls")?;
+            if let Some(name) = args.opt_str(rt, 0)? {
+                return Ok(data(ask(rt, &name, "getMirrorUrls")?));
             }
-            let uptime = i64::try_from(core(rt)?.cell.uptime().as_millis()).unwrap_or(i64::MAX);
-            let start = crate::parts::now_millis().saturating_sub(uptime);
-            Ok(data(myelin_value::Map::new().with("starttime", start).with("uptime", uptime)))
+            let urls = wait::query(rt, core(rt)?.cell.mirror_urls())??;
+            Ok(data(urls.into_iter().map(Value::from).collect::<Value>()))
+        }),
+        FuncDef::rw("trimNexsLog", &[Arg::opt("consumers", Dflt::Null), Arg::opt("timeout", Dflt::Int(30))], trim),
+        FuncDef::rw("hotFixesApply", &[], |rt, _, _| {
+            admin(rt, "hotFixesApply")?;
+            super::hotfix::apply(rt)
+        }),
+        FuncDef::ro("hotFixesCheck", &[], |rt, _, _| {
+            admin(rt, "hotFixesCheck")?;
+            super::hotfix::check(rt)
+        }),
+        FuncDef::ro("uptime", &[Arg::opt("name", Dflt::Null)], |rt, _, args| {
+            let info = match args.opt_str(rt, 0)? {
+                Some(name) => ask(rt, &name, "getSystemInfo")?,
+                None => core(rt)?.cell.system_info()?.into(),
+            };
+            let get = |key: &str| info.get(key).cloned().unwrap_or_default();
+            let times = Map::new().with("starttime", get("cellstarttime")).with("uptime", get("celluptime"));
+            Ok(data(times))
         }),
     ],
     consts: &[("iden", |rt, _| Ok(Item::from(core(rt)?.cell.iden())))],
@@ -46,7 +77,18 @@ static PS: LibDef = LibDef {
 
 static TASK: LibDef = LibDef {
     path: "task",
-    funcs: &[FuncDef::rw("kill", &[Arg::req("prefix"), Arg::opt("timeout", Dflt::Null)], kill)],
+    funcs: &[
+        FuncDef::ro("list", &[Arg::opt("timeout", Dflt::Null)], |rt, _, args| {
+            // There are no mirrors to ask, so nothing to wait for.
+            args.opt_int(rt, 0)?;
+            let tasks = core(rt)?.cell.boss().ps();
+            let own =
+                |task: &myelin_cell::boss::TaskInfo| task.user().is_some_and(|user| &**user.iden() == rt.user().iden());
+            let seen = tasks.into_iter().filter(|task| own(task) || rt.allowed(&["task", "get"], None));
+            Ok(Item::Genr(Genr::of(seen.map(|task| data(task.packv2())).collect::<Vec<_>>())))
+        }),
+        FuncDef::rw("kill", &[Arg::req("prefix"), Arg::opt("timeout", Dflt::Null)], kill),
+    ],
     consts: &[],
 };
 
@@ -78,6 +120,30 @@ pub fn register(registry: &mut Registry) {
 
 fn admin(rt: &Rt, func: &str) -> Flow<()> {
     rt.req_admin(None, Some(&format!("$lib.cell.{func}() requires admin privs.")))
+}
+
+/// How long a query waits for another service.
+const READY: Duration = Duration::from_secs(10);
+
+/// Calls another service by its name.
+fn ask(rt: &Rt, name: &str, what: &str) -> Flow<Value> {
+    let services = &core(rt)?.services;
+    let svc = services.require(name)?;
+    let proxy = wait::query(rt, services.connect(&svc, Some(READY)))??;
+    Ok(wait::query(rt, proxy.call(Todo::new(what)))??)
+}
+
+fn trim(rt: &Rt, _lib: &Item, args: Args) -> Flow<Item> {
+    admin(rt, "trimNexsLog")?;
+    let timeout = args.opt_int(rt, 1)?.map(|secs| Duration::from_secs(u64::try_from(secs).unwrap_or(0)));
+    let mut consumers = Vec::new();
+    if !args.is_null(0) {
+        for url in args.item(0).tovec(rt)? {
+            consumers.push(Value::from(url.tostr(rt)?));
+        }
+    }
+    let cell = core(rt)?.cell.clone();
+    Ok(Item::from(wait::query(rt, cell.trim_log(&consumers, timeout))??))
 }
 
 fn kill(rt: &Rt, _lib: &Item, args: Args) -> Flow<Item> {

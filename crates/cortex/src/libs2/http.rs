@@ -22,6 +22,8 @@ use crate::wait;
 const MAX_REDIRECTS: usize = 10;
 /// Bytes of an answer at most.
 const MAX_BODY: usize = 1 << 30;
+/// How long a web socket is waited for that names no time.
+const MAX_WAIT: Duration = Duration::from_secs(300);
 
 const URL: Arg = Arg::req("url");
 const HEADERS: Arg = Arg::opt("headers", Dflt::Null);
@@ -55,9 +57,7 @@ static LIB: LibDef = LibDef {
             &[Arg::req("meth"), URL, HEADERS, JSON, BODY, VERIFY, PARAMS, TIMEOUT, REDIRECTS, FIELDS, PROXY, SSL_OPTS],
             |rt, _, args| request(rt, full(rt, &args.str(rt, 0)?, &args, 1)?),
         ),
-        FuncDef::rw("connect", &[URL, HEADERS, VERIFY, TIMEOUT, PARAMS, PROXY, SSL_OPTS], |_, _, _| {
-            Err(Error::not_supported("Opening a web socket from Storm").into())
-        }),
+        FuncDef::rw("connect", &[URL, HEADERS, VERIFY, TIMEOUT, PARAMS, PROXY, SSL_OPTS], connect),
         FuncDef::ro("urlencode", &[Arg::req("text")], |rt, _, args| Ok(Item::from(quote_plus(&args.str(rt, 0)?)))),
         FuncDef::ro("urldecode", &[Arg::req("text")], |rt, _, args| {
             let text = args.str(rt, 0)?.replace('+', " ");
@@ -168,24 +168,58 @@ fn request(rt: &Rt, ask: Ask) -> Flow<Item> {
         let info = wait::query(rt, core(rt)?.stores.axon.post_files(&ask.fields, ask.request))??;
         return Ok(Item::obj(Resp(info.as_map().cloned().unwrap_or_default())));
     }
-    for field in fields {
-        if field.get("name").is_none_or(|name| name.as_str().is_none()) {
-            let mesg = "Each field requires a \"name\" key with a string value.";
-            let name = field.get("name").cloned().unwrap_or_default();
-            return Err(err!("BadArg", mesg = mesg, name = name).into());
-        }
-    }
     let default_proxy = core(rt)?.cell.conf().str("http:proxy");
     let ca_dir = core(rt)?.cell.conf().str("tls:ca:dir");
     let url = ask.request.url.clone();
-    let done = wait::query(rt, send(&ask, default_proxy.as_deref(), ca_dir.as_deref()))?;
+    let client = client_of(&ask.request, default_proxy.as_deref(), ca_dir.as_deref())?;
+    let done = match client {
+        Ok(client) => wait::query(rt, send(&ask, &client))?,
+        Err(failed) => Err(failed),
+    };
     Ok(Item::obj(Resp(done.unwrap_or_else(|failed| failed.pack(&url)))))
 }
 
+/// The client for a request. Certificates that cannot be read are the fault of who runs or calls the service, so they end
+/// the query; what else is wrong with a request is an answer.
+fn client_of(request: &Request, default_proxy: Option<&str>, ca_dir: Option<&str>) -> Flow<Result<Client, Failed>> {
+    if let Some(dirn) = ca_dir.filter(|dirn| !std::path::Path::new(dirn).is_dir()) {
+        let mesg = format!("The directory {dirn} of tls:ca:dir is not there.");
+        return Err(Error::mesg("FileNotFoundError", mesg).into());
+    }
+    Ok(client(request, default_proxy, ca_dir))
+}
+
+/// `(true, socket)`, or `(false, error)`.
+fn connect(rt: &Rt, _lib: &Item, args: Args) -> Flow<Item> {
+    let request = Request {
+        url: args.str(rt, 0)?.to_string(),
+        headers: strify(args.prim(rt, 1)?, false),
+        ssl: args.opt_bool(rt, 2)?.into(),
+        params: strify(args.prim(rt, 4)?, true),
+        proxy: proxy(rt, args.prim(rt, 5)?)?,
+        ssl_opts: args.prim(rt, 6)?,
+        ..Request::default()
+    };
+    let timeout = args.opt_int(rt, 3)?.and_then(|secs| u64::try_from(secs).ok()).map_or(MAX_WAIT, Duration::from_secs);
+    let default_proxy = core(rt)?.cell.conf().str("http:proxy");
+    let ca_dir = core(rt)?.cell.conf().str("tls:ca:dir");
+    let client = client_of(&request, default_proxy.as_deref(), ca_dir.as_deref())?;
+    let open = async {
+        let client = client?;
+        let made = super::http_socket::connect(&client, url_of(&request)?, headers(&request.headers)?);
+        let late = || Failed { name: "TimeoutError", mesg: "The server did not answer in time.".to_owned() };
+        tokio::time::timeout(timeout, made).await.unwrap_or_else(|_| Err(late()))
+    };
+    Ok(match wait::query(rt, open)? {
+        Ok(socket) => Item::list([Item::from(true), socket]),
+        Err(failed) => Item::list([Item::from(false), data(failed.error())]),
+    })
+}
+
 /// What went wrong with a request, by the name that Storm code knows it under.
-struct Failed {
-    name: &'static str,
-    mesg: String,
+pub(super) struct Failed {
+    pub(super) name: &'static str,
+    pub(super) mesg: String,
 }
 
 impl From<reqwest::Error> for Failed {
@@ -199,6 +233,11 @@ impl From<reqwest::Error> for Failed {
         let certificate = mesg.contains("certificate");
         let name = match () {
             () if error.is_timeout() => "TimeoutError",
+            () if error.is_connect()
+                && (mesg.contains("socks") || mesg.contains("proxy") || mesg.contains("tunnel")) =>
+            {
+                "ProxyConnectionError"
+            }
             () if error.is_connect() && certificate => "ClientConnectorCertificateError",
             () if error.is_connect() => "ClientConnectorError",
             () if error.is_builder() => "InvalidURL",
@@ -210,21 +249,24 @@ impl From<reqwest::Error> for Failed {
 }
 
 impl Failed {
-    fn bad(mesg: impl Into<String>) -> Failed {
+    pub(super) fn bad(mesg: impl Into<String>) -> Failed {
         Failed { name: "BadArg", mesg: mesg.into() }
     }
 
-    fn pack(self, url: &str) -> Map {
-        // Storm code reads the error as the platform packs one: where it arose, then what it says.
+    /// Storm code reads the error as the platform packs one: where it arose, then what it says.
+    fn error(&self) -> Value {
         let info = Map::new()
             .with("efile", "http.rs")
             .with("eline", line!())
             .with("esrc", "")
             .with("ename", "send")
             .with("mesg", self.mesg.as_str());
-        let error = Value::list([self.name.into(), info.into()]);
+        Value::list([self.name.into(), info.into()])
+    }
+
+    fn pack(self, url: &str) -> Map {
         Map::new()
-            .with("err", error)
+            .with("err", self.error())
             .with("code", -1)
             .with("reason", format!("Exception occurred during request: {}: {}", self.name, self.mesg))
             .with("headers", Map::new())
@@ -262,8 +304,8 @@ fn client(request: &Request, default_proxy: Option<&str>, ca_dir: Option<&str>) 
         }
     }
     builder = match (&request.proxy, default_proxy) {
-        (Value::Str(url), _) => builder.proxy(reqwest::Proxy::all(&**url)?),
-        (Value::Null, Some(url)) => builder.proxy(reqwest::Proxy::all(url)?),
+        (Value::Str(url), _) => builder.proxy(reqwest::Proxy::all(far_names(url))?),
+        (Value::Null, Some(url)) => builder.proxy(reqwest::Proxy::all(far_names(url))?),
         _ => builder.no_proxy(),
     };
     if let Some(secs) = request.timeout.as_u64().filter(|secs| *secs > 0) {
@@ -272,15 +314,33 @@ fn client(request: &Request, default_proxy: Option<&str>, ca_dir: Option<&str>) 
     Ok(builder.build()?)
 }
 
-async fn send(ask: &Ask, default_proxy: Option<&str>, ca_dir: Option<&str>) -> Result<Map, Failed> {
-    let request = &ask.request;
-    let client = client(request, default_proxy, ca_dir)?;
+/// A proxy resolves the names of hosts, as those who configure one expect.
+fn far_names(url: &str) -> String {
+    match url.split_once("://") {
+        Some(("socks5", rest)) => format!("socks5h://{rest}"),
+        Some(("socks4", rest)) => format!("socks4a://{rest}"),
+        _ => url.to_owned(),
+    }
+}
+
+fn url_of(request: &Request) -> Result<Url, Failed> {
     let mut url = Url::parse(&request.url)
         .map_err(|error| Failed { name: "InvalidURL", mesg: format!("{} ({error})", request.url) })?;
     let params = pairs(&request.params)?;
     if !params.is_empty() {
         url.query_pairs_mut().extend_pairs(params);
     }
+    Ok(url)
+}
+
+async fn send(ask: &Ask, client: &Client) -> Result<Map, Failed> {
+    let request = &ask.request;
+    for field in ask.fields.as_list().unwrap_or_default() {
+        if field.get("name").is_none_or(|name| name.as_str().is_none()) {
+            return Err(Failed::bad("Each field requires a \"name\" key with a string value."));
+        }
+    }
+    let mut url = url_of(request)?;
     let mut method = Method::from_bytes(request.method.to_uppercase().as_bytes())
         .map_err(|_| Failed::bad(format!("{} is no HTTP method.", request.method)))?;
     let mut history = Vec::new();

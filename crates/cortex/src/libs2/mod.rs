@@ -1,13 +1,21 @@
 //! Storm libraries about the parts of a cortex that reach outside or keep things for users: files, documents, vaults,
 //! HTTP endpoints, jobs, background queries, other services.
 
+mod aha;
 mod axon;
+mod backup;
 mod cell;
 mod cron;
 mod dmon;
+mod feed;
+mod hotfix;
 mod http;
+mod http_socket;
+mod httpapi;
 pub mod jsonstor;
+mod oauth;
 pub mod project;
+pub mod quorum;
 mod service;
 mod vault;
 
@@ -24,14 +32,20 @@ use crate::host::QueryUser;
 
 /// Puts the libraries into the registry.
 pub fn register(registry: &mut Registry) {
+    aha::register(registry);
     axon::register(registry);
+    backup::register(registry);
+    feed::register(registry);
     cell::register(registry);
     cron::register(registry);
     dmon::register(registry);
     service::register(registry);
     http::register(registry);
+    httpapi::register(registry);
     jsonstor::register(registry);
+    oauth::register(registry);
     project::register(registry);
+    quorum::register(registry);
     vault::register(registry);
 }
 

@@ -9,10 +9,13 @@ pub mod dmons;
 pub mod easyperm;
 pub mod extmodel;
 pub mod graphs;
+pub mod httpapi;
 
 pub mod packages;
 
 pub mod macros;
+pub mod oauth;
+pub mod pool;
 pub mod queues;
 pub mod services;
 pub mod stores;

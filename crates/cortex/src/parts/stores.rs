@@ -250,6 +250,41 @@ fn stream(client: &Client, todo: Todo) -> Result<Values> {
     Ok(Box::new(std::iter::from_fn(move || wait::block(genr.next()))))
 }
 
+/// The files of a cortex as its HTTPS routes serve them.
+pub struct Served(pub Arc<crate::Cortex>);
+
+impl myelin_axon::routes::Files for Served {
+    fn has(&self, sha256: &[u8]) -> Result<bool> {
+        self.0.stores.axon.has(sha256)
+    }
+
+    fn size(&self, sha256: &[u8]) -> Result<Option<u64>> {
+        Ok(self.0.stores.axon.size(sha256)?.as_u64())
+    }
+
+    fn del(&self, sha256: &[u8]) -> Result<bool> {
+        self.0.stores.axon.del(sha256)
+    }
+
+    fn get(&self, sha256: &[u8], part: Option<(u64, u64)>) -> Result<myelin_axon::routes::Pieces> {
+        use myelin_axon::routes::signed;
+        let part = match part {
+            Some((offs, size)) => Some((signed(offs)?, signed(size)?)),
+            None => None,
+        };
+        let chunks = self.0.stores.axon.get(sha256, part)?;
+        let wrong = || Error::mesg("BadMesgFormat", "The axon answered with something else than bytes.");
+        Ok(Box::new(chunks.map(move |chunk| match chunk? {
+            Value::Bytes(byts) => Ok(byts),
+            _ => Err(wrong()),
+        })))
+    }
+
+    fn put(&self, next: myelin_axon::routes::Incoming) -> Result<u64> {
+        Ok(self.0.stores.axon.upload(next)?.0)
+    }
+}
+
 /// The documents of a cortex.
 pub enum DocStore {
     /// In a jsonstor of its own.

@@ -8,6 +8,7 @@
 
 mod layers;
 mod views;
+mod votes;
 
 use std::sync::Arc;
 
@@ -15,8 +16,8 @@ use indexmap::IndexMap;
 use myelin_cell::{ApplyCx, Cell, Event, NexsHandler, User};
 use myelin_error::{Result, err};
 use myelin_graph::{Layer, View};
-use myelin_slab::WriteCx;
 use myelin_slab::tables::SafeKeyVal;
+use myelin_slab::{Table, WriteCx};
 use myelin_value::{Map, Value, rand_guid};
 use parking_lot::RwLock;
 
@@ -32,6 +33,8 @@ pub const MODEL_VERSION: [i64; 3] = [0, 2, 37];
 pub struct Stack {
     cell: Cell,
     stor: SafeKeyVal,
+    /// What is kept of merges.
+    meta: Table,
     pusher: Pusher,
     layers: RwLock<IndexMap<Arc<str>, Arc<Layer>>>,
     views: RwLock<IndexMap<Arc<str>, Arc<View>>>,
@@ -52,6 +55,8 @@ pub struct Hooks {
     pub view_events: &'static [&'static str],
     /// A layer was opened (also at boot).
     pub layer_opened: Option<Opened<Layer>>,
+    /// Enough voted for the merge of a view, on the writer thread.
+    pub merge_decided: Option<Opened<View>>,
 }
 
 /// Called when a view or layer was opened.
@@ -63,21 +68,31 @@ pub type ViewEvent = Arc<dyn Fn(&mut ApplyCx<'_>, &Arc<View>, &Event) -> Result<
 
 impl Stack {
     /// An empty stack; [`Stack::boot`] fills it.
-    pub fn new(cell: Cell, stor: SafeKeyVal, pusher: Pusher) -> Arc<Stack> {
-        Arc::new(Stack {
+    ///
+    /// # Errors
+    /// What opening a table fails with.
+    pub fn new(cell: Cell, stor: SafeKeyVal, pusher: Pusher) -> Result<Arc<Stack>> {
+        let meta = cell.slab().table("view:meta", false)?;
+        Ok(Arc::new(Stack {
             cell,
             stor,
+            meta,
             pusher,
             layers: RwLock::default(),
             views: RwLock::default(),
             default_view: RwLock::default(),
             hooks: RwLock::default(),
-        })
+        }))
     }
 
     /// Sets what the rest of the cortex hears of; before [`Stack::boot`].
     pub fn set_hooks(&self, hooks: Hooks) {
         *self.hooks.write() = hooks;
+    }
+
+    /// Sets what begins a merge that was voted for.
+    pub fn on_merge_decided(&self, hook: Opened<View>) {
+        self.hooks.write().merge_decided = Some(hook);
     }
 
     /// Opens every layer and view; the first boot makes one of each, outside of the log, as the original does. Blocks.
@@ -543,6 +558,7 @@ impl Stack {
         if let Some(hook) = hook {
             hook(cx, view)?;
         }
+        self.drop_merges(cx, view)?;
         self.views.write().shift_remove(&iden);
         self.cell.nexus().del_handler(&iden);
         if self.cell.auth().gate(&iden).is_some() {

@@ -7,7 +7,7 @@ use myelin_error::{Error, Result, err};
 use myelin_graph::View;
 use myelin_value::{Map, Value};
 
-use super::Stack;
+use super::{Stack, votes};
 
 /// Keys of a view's record that may be set.
 const SETTABLE: [&str; 6] = ["name", "desc", "parent", "nomerge", "protected", "quorum"];
@@ -27,7 +27,7 @@ pub struct ViewHandler {
 impl ViewHandler {
     /// A handler for a view of a stack.
     pub fn new(stack: &Arc<Stack>, view: &Arc<View>) -> ViewHandler {
-        let mut names = EVENTS.to_vec();
+        let mut names = [&EVENTS[..], &votes::EVENTS].concat();
         names.extend(stack.hooks.read().view_events);
         ViewHandler { stack: Arc::downgrade(stack), view: view.clone(), names }
     }
@@ -50,6 +50,7 @@ impl NexsHandler for ViewHandler {
                 stack.apply_fork_parent(cx, view, event.map_arg(0, "ldef")?, event.map_arg(1, "vdef")?)
             }
             "view:forkchild" => stack.apply_fork_child(cx, view, event.map_arg(0, "ldef")?, event.map_arg(1, "vdef")?),
+            name if votes::EVENTS.contains(&name) => stack.apply_votes(cx, view, event),
             _ => {
                 let hook = stack.hooks.read().view_event.clone();
                 match hook {
@@ -117,7 +118,11 @@ impl Stack {
         );
         let mut layers = vec![ldef.get("iden").cloned().unwrap_or_default()];
         layers.extend(above.layers().iter().map(|layer| Value::from(layer.iden())));
-        let vdef = Map::new().with("name", title).with("parent", above.iden()).with("layers", Value::from(layers));
+        let mut vdef = Map::new().with("name", title).with("parent", above.iden()).with("layers", Value::from(layers));
+        // The forks below ask for merges into the new view from then on, so it needs the votes that they have.
+        if let Some(quorum) = view.info_get("quorum").filter(|_| event == "view:forkchild") {
+            vdef.insert("quorum", quorum);
+        }
         let vdef = self.new_vdef(vdef, creator);
         let packed = self.push_view(view, event, [ldef.into(), vdef.into()])?;
         Ok(packed.as_map().cloned().unwrap_or_default())
@@ -129,6 +134,11 @@ impl Stack {
         }
         if name == "parent" {
             return self.apply_set_parent(cx, view, valu);
+        }
+        if name == "quorum" && valu.is_null() {
+            for fork in self.children(view.iden()) {
+                self.drop_request(cx, &fork)?;
+            }
         }
         let mut info = view.info();
         if valu.is_null() {
@@ -204,6 +214,7 @@ impl Stack {
     }
 
     fn apply_detach(&self, cx: &mut ApplyCx<'_>, view: &Arc<View>) -> Result<Value> {
+        self.drop_request(cx, view)?;
         view.set_parent(None);
         self.save_view(cx, view, view.info().with("parent", Value::Null))?;
         Ok(Value::Null)
@@ -216,6 +227,8 @@ impl Stack {
         ldef: &Map,
         vdef: &Map,
     ) -> Result<Value> {
+        Stack::require_not_merging(view)?;
+        self.drop_request(cx, view)?;
         self.apply_layer_add(cx, ldef.clone())?;
         let packed = self.apply_view_add(cx, vdef.clone())?;
         let middle = self.require_view(vdef.get_str("iden").unwrap_or_default())?;
@@ -232,6 +245,7 @@ impl Stack {
         vdef: &Map,
     ) -> Result<Value> {
         let before = self.children(view.iden());
+        Stack::require_not_merging(view)?;
         self.apply_layer_add(cx, ldef.clone())?;
         let packed = self.apply_view_add(cx, vdef.clone())?;
         let middle = self.require_view(vdef.get_str("iden").unwrap_or_default())?;

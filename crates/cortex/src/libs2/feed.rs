@@ -1,0 +1,129 @@
+//! `$lib.feed` and `$lib.export`: packed nodes into the view, and out of it into a file.
+
+use myelin_error::{Error, err};
+use myelin_storm::item::Genr;
+use myelin_storm::ops::NodeGenr;
+use myelin_storm::rt::{SubOpts, var_map};
+use myelin_storm::{Arg, Args, Dflt, Flow, FuncDef, Item, LibDef, Registry, Rt, StormQuery};
+use myelin_telepath::Todo;
+use myelin_value::{Value, msgpack};
+
+use super::axon::unhex;
+use super::{core, data};
+use crate::queries::{FEED, export_nodes};
+
+/// Nodes that are read from a file before they are added.
+const BATCH: usize = 1000;
+
+static FEEDS: LibDef = LibDef {
+    path: "feed",
+    funcs: &[
+        FuncDef::rw("genr", &[Arg::req("name"), Arg::req("data")], |rt, _, args| {
+            let mut nodes = begin(rt, &args)?;
+            Ok(Item::Genr(Genr::from_fn(move || Ok(nodes.next()?.map(|(node, _)| Item::Node(node))))))
+        }),
+        FuncDef::rw("ingest", &[Arg::req("name"), Arg::req("data")], |rt, _, args| {
+            drain(rt, begin(rt, &args)?)?;
+            Ok(Item::NULL)
+        }),
+        FuncDef::ro("list", &[], |_, _, _| Ok(data(crate::info::feeds()))),
+        FuncDef::rw("fromAxon", &[Arg::req("sha256")], from_axon),
+    ],
+    consts: &[],
+};
+
+static EXPORT: LibDef = LibDef {
+    path: "export",
+    funcs: &[FuncDef::rw("toaxon", &[Arg::req("query"), Arg::opt("opts", Dflt::Null)], to_axon)],
+    consts: &[],
+};
+
+/// Puts the libraries into the registry.
+pub fn register(registry: &mut Registry) {
+    registry.add_lib(&FEEDS);
+    registry.add_lib(&EXPORT);
+}
+
+/// The nodes of a feed as they are added.
+fn begin(rt: &Rt, args: &Args) -> Flow<NodeGenr> {
+    let (name, items) = (args.str(rt, 0)?, args.prim(rt, 1)?);
+    let perm: Vec<&str> = std::iter::once("feed:data").chain(name.split('.')).collect();
+    rt.layer_confirm(&perm)?;
+    if &*name != "syn.nodes" {
+        let mesg = format!("There is no feed format {name}: there is syn.nodes.");
+        return Err(err!("NoSuchName", mesg = mesg, name = &*name).into());
+    }
+    nodes(rt, items)
+}
+
+fn nodes(rt: &Rt, items: Value) -> Flow<NodeGenr> {
+    let query = rt.parse(FEED)?;
+    let vars = var_map([("items", Item::Val(items))]);
+    let sub = rt.sub(&query, SubOpts { vars, funcscope: true, ..SubOpts::default() })?;
+    // Whoever may feed a layer may make what the feed holds.
+    sub.set_asroot(true);
+    sub.execute()
+}
+
+fn drain(rt: &Rt, mut nodes: NodeGenr) -> Flow<u64> {
+    let mut count = 0;
+    while nodes.next()?.is_some() {
+        rt.tick()?;
+        count += 1;
+    }
+    Ok(count)
+}
+
+fn from_axon(rt: &Rt, _lib: &Item, args: Args) -> Flow<Item> {
+    let sha256 = args.str(rt, 0)?;
+    rt.layer_confirm(&["node"])?;
+    let bytes = unhex(&sha256)?;
+    let mut items = core(rt)?.stores.axon.genr(Todo::new("iterMpkFile").arg(&*sha256), |axon| {
+        let axon = axon.clone();
+        Ok(Box::new(axon.mpk_items(&bytes)?))
+    })?;
+    let mut count = 0;
+    loop {
+        let batch: Vec<Value> = items.by_ref().take(BATCH).collect::<Result<_, Error>>()?;
+        if batch.is_empty() {
+            return Ok(Item::from(count));
+        }
+        count += i64::try_from(batch.len()).unwrap_or(0);
+        drain(rt, nodes(rt, Value::from(batch))?)?;
+    }
+}
+
+fn to_axon(rt: &Rt, _lib: &Item, args: Args) -> Flow<Item> {
+    let text = args.str(rt, 0)?;
+    let opts = args.prim(rt, 1)?;
+    let opts = match &opts {
+        Value::Null => myelin_value::Map::new(),
+        Value::Map(opts) => (**opts).clone(),
+        _ => return Err(err!("BadArg", mesg = "The options of $lib.export.toaxon() are a dictionary.").into()),
+    };
+    let view = match opts.get_str("view") {
+        None => rt.snap().view().clone(),
+        Some(iden) => {
+            let missing = || err!("NoSuchView", mesg = format!("There is no view {iden}."), iden = iden);
+            let view = rt.host().view(iden).ok_or_else(missing)?;
+            rt.confirm_view(iden)?;
+            view
+        }
+    };
+    let query = StormQuery {
+        host: rt.host().clone(),
+        view,
+        user: rt.user().clone(),
+        text: text.to_string(),
+        opts: opts.with("user", rt.user().iden()),
+        cancel: rt.shared().cancel.clone(),
+        task: rt.shared().task.clone(),
+    };
+    let mut packed = export_nodes(&query)?.into_iter();
+    let (size, sha256) = core(rt)?.stores.axon.upload(|| match packed.next() {
+        Some(pode) => Ok::<_, Error>(Some(msgpack::encode(&pode?))),
+        None => Ok(None),
+    })?;
+    let hex = myelin_axon::hex_of(&sha256);
+    Ok(data(Value::list([Value::from(size), Value::from(hex)])))
+}
