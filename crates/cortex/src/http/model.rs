@@ -9,7 +9,7 @@ use super::{Answer, Core, bad, body_map, field};
 
 /// The model as clients know it.
 pub(super) async fn model(State(core): State<Core>, Who(_): Who) -> Answer {
-    blocking(move || Ok(Reply(core.model().model_dict().into()))).await
+    blocking(move || Ok(Reply(core.model().model_dict()))).await
 }
 
 /// The norm of a value by the type of a property.

@@ -119,7 +119,7 @@ fn to_axon(rt: &Rt, _lib: &Item, args: Args) -> Flow<Item> {
         cancel: rt.shared().cancel.clone(),
         task: rt.shared().task.clone(),
     };
-    let mut packed = export_nodes(&query)?.into_iter();
+    let mut packed = export_nodes(&query)?;
     let (size, sha256) = core(rt)?.stores.axon.upload(|| match packed.next() {
         Some(pode) => Ok::<_, Error>(Some(msgpack::encode(&pode?))),
         None => Ok(None),
