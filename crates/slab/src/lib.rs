@@ -18,15 +18,20 @@
 //! This is the only crate with unsafe code: LMDB is a C library that hands out pointers into its map.
 //! Nothing here knows of events, users or nodes.
 
+mod check;
+mod copy;
 mod job;
 mod lmdb;
 mod opts;
+mod page;
 mod scan;
 mod slab;
 pub mod tables;
 mod writer;
 
+pub use check::{FileCheck, check_file};
+pub use copy::SlabCopy;
 pub use opts::{GIB, MIB, Options, opts_path};
 pub use scan::{Iter, OwnedScan, RawTxn, Reads, Row, Scan, Table};
-pub use slab::{CommitHook, FlushHook, ReadTxn, Slab, SlabCopy};
+pub use slab::{CommitHook, FlushHook, ReadTxn, Slab};
 pub use writer::{Faults, WriteCx, Writer, WriterConf};

@@ -115,13 +115,6 @@ impl Env {
         check(unsafe { ffi::mdb_env_copy2(self.0, cpath.as_ptr(), ffi::MDB_CP_COMPACT) })
     }
 
-    /// Writes a compacted copy of what is committed to a file or pipe. The snapshot is taken before the first byte.
-    pub fn copy_compact_to(&self, into: std::os::fd::BorrowedFd<'_>) -> Result<(), Code> {
-        use std::os::fd::AsRawFd;
-        // SAFETY: the handle is open, and the descriptor stays open for as long as it is borrowed.
-        check(unsafe { ffi::mdb_env_copyfd2(self.0, into.as_raw_fd(), ffi::MDB_CP_COMPACT) })
-    }
-
     pub fn begin(&self, readonly: bool) -> Result<TxnPtr, Code> {
         let mut txn = ptr::null_mut();
         let flags = if readonly { ffi::MDB_RDONLY } else { 0 };

@@ -9,11 +9,13 @@ use myelin_error::{Result, err};
 pub const GIB: u64 = 1 << 30;
 /// One mebibyte.
 pub const MIB: u64 = 1 << 20;
+/// Address space that maps of one process may reserve; a process has 128 TiB.
+const RESERVED_MOST: u64 = 64 << 40;
 
 /// How to open a slab.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The size of the map at first. With `writemap` the (sparse) file is as long as this.
+    /// The size of the map at least. The file is only as long as what it holds.
     pub map_size: u64,
     /// Grow by exactly this much instead of by powers of two.
     pub growsize: Option<u64>,
@@ -23,9 +25,6 @@ pub struct Options {
     pub max_dbs: u32,
     /// Whether the kernel may read ahead.
     pub readahead: bool,
-    /// Write through the map: cheapest commits, but the map is resized more often, and readers must be short to let it.
-    /// Without it the map is much larger than the file from the start, so that growth does not wait for readers.
-    pub writemap: bool,
     /// Commits reach the disk and not only the kernel.
     pub durable: bool,
     /// Commit this slab before any other (the nexus log): what another slab holds, the log holds.
@@ -42,7 +41,6 @@ impl Default for Options {
             maxsize: None,
             max_dbs: 128,
             readahead: true,
-            writemap: false,
             durable: false,
             commit_first: false,
             readonly: false,
@@ -51,14 +49,14 @@ impl Default for Options {
 }
 
 impl Options {
-    /// For the cell's and the nexus' own slabs: small, written through the map, read in short transactions.
+    /// For the cell's and the nexus' own slabs, which the reference opens with a smaller map.
     pub fn small() -> Options {
-        Options { map_size: 128 * MIB, writemap: true, ..Options::default() }
+        Options { map_size: 128 * MIB, ..Options::default() }
     }
 
     /// For a segment of the nexus log.
     pub fn log() -> Options {
-        Options { writemap: true, commit_first: true, ..Options::default() }
+        Options { commit_first: true, ..Options::default() }
     }
 
     /// The same, opened for reading only.
@@ -68,11 +66,21 @@ impl Options {
         self
     }
 
-    /// The size of the map to open with. Without `writemap` address space is all it costs.
-    pub(crate) fn initial_map(&self, on_disk: u64) -> u64 {
-        let floor = if self.writemap || self.growsize.is_some() { self.map_size } else { self.map_size.max(64 * GIB) };
-        let size = floor.max(if self.writemap { on_disk } else { on_disk.saturating_mul(2) });
-        self.maxsize.map_or(size, |cap| size.min(cap.max(on_disk))).next_multiple_of(4096)
+    /// The sizes of the map to try, largest first. Address space is all that a map costs, so that it is reserved for more than
+    /// a service writes in one run: a map that never moves never waits for its readers. `reserved` is what the process has
+    /// reserved already; with thousands of slabs each gets less. An operator's `growsize` or `maxsize` is kept to.
+    pub(crate) fn initial_maps(&self, on_disk: u64, reserved: u64) -> Vec<u64> {
+        let capped = |size: u64| self.maxsize.map_or(size, |cap| size.min(cap.max(on_disk))).next_multiple_of(4096);
+        let least = self.map_size.max(on_disk);
+        if self.growsize.is_some() {
+            return vec![capped(least)];
+        }
+        let room = on_disk.saturating_mul(4);
+        let wanted = [64 * GIB, 8 * GIB, GIB].map(|size| size.max(room).max(least));
+        let mut sizes: Vec<u64> =
+            wanted.into_iter().filter(|size| reserved + size <= RESERVED_MOST).chain([least]).map(capped).collect();
+        sizes.dedup();
+        sizes
     }
 
     /// The size after `size` was not enough; `None` at the cap.
@@ -169,6 +177,19 @@ mod tests {
         assert_eq!(capped.grown(GIB), None);
         let stepped = Options { growsize: Some(4096), ..Options::default() };
         assert_eq!(stepped.grown(GIB), Some(GIB + 4096));
+    }
+
+    #[test]
+    fn maps_are_reserved_for_more_than_a_run_writes() {
+        let opts = Options::small();
+        assert_eq!(opts.initial_maps(0, 0), [64 * GIB, 8 * GIB, GIB, 128 * MIB]);
+        assert_eq!(opts.initial_maps(100 * GIB, 0), [400 * GIB, 100 * GIB]);
+        assert_eq!(opts.initial_maps(0, RESERVED_MOST - 10 * GIB)[0], 8 * GIB);
+        let capped = Options { maxsize: Some(GIB), ..Options::default() };
+        assert_eq!(capped.initial_maps(0, 0), [GIB]);
+        assert_eq!(capped.initial_maps(2 * GIB, 0), [2 * GIB]);
+        let stepped = Options { growsize: Some(MIB), ..Options::small() };
+        assert_eq!(stepped.initial_maps(0, 0), [128 * MIB]);
     }
 
     #[test]

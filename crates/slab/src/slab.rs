@@ -3,11 +3,11 @@
 //! Invariants:
 //! - a directory is open at most once in a process (`SlabAlreadyOpen`);
 //! - only the writer thread opens tables and writes;
-//! - the map moves only while no read transaction is live ([`Gate`]).
+//! - the map moves only while no read transaction is live ([`Gate`]). It is reserved so large that it seldom moves at all.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
@@ -24,8 +24,12 @@ use crate::writer::{WriteCx, Writer};
 const MAX_READERS: u32 = 4096;
 /// Read transactions kept for reuse.
 const POOLED_READERS: usize = 256;
-/// How long growth waits for readers to finish.
+/// How long growth waits for readers to finish when there is no room left.
 const GROW_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long it waits while there still is room: whoever reads for long is not disturbed, the next commit tries again.
+const GROW_EARLY_TIMEOUT: Duration = Duration::from_millis(2);
+/// How often growth is tried while there still is room.
+const GROW_EARLY_PERIOD: Duration = Duration::from_secs(1);
 /// The table in which we keep how far the nexus log has been applied. The reference ignores it.
 pub(crate) const APPLIED_TABLE: &str = "myelin:applied";
 
@@ -36,6 +40,8 @@ pub type CommitHook = Arc<dyn Fn() + Send + Sync>;
 
 static OPEN: LazyLock<Mutex<HashSet<PathBuf>>> = LazyLock::new(Mutex::default);
 static NEXT_ID: AtomicU32 = AtomicU32::new(1);
+/// Address space that the open maps of this process reserve.
+static RESERVED: AtomicU64 = AtomicU64::new(0);
 
 /// An open environment. Cheap to clone; it closes when the last clone and the last transaction are gone.
 #[derive(Clone)]
@@ -53,6 +59,8 @@ pub(crate) struct Inner {
     tables: Mutex<HashMap<String, Table>>,
     pool: Mutex<Vec<PooledTxn>>,
     gate: Gate,
+    /// When growth was last tried before it was needed.
+    tried_to_grow: Mutex<Option<Instant>>,
     pub flush_hooks: Mutex<Vec<FlushHook>>,
     pub commit_hooks: Mutex<Vec<CommitHook>>,
     /// How far the nexus log had been applied when the slab was opened, if nothing else has written since.
@@ -90,6 +98,7 @@ impl Slab {
             std::fs::create_dir_all(path)?;
         }
         opts.load_beside(path)?;
+        opts.durable |= writer.as_ref().is_some_and(Writer::is_durable);
         let canonical = path.canonicalize().map_err(|_| {
             err!(
                 "NoSuchDir",
@@ -119,6 +128,7 @@ impl Slab {
             tables: Mutex::default(),
             pool: Mutex::default(),
             gate: Gate::default(),
+            tried_to_grow: Mutex::default(),
             flush_hooks: Mutex::default(),
             commit_hooks: Mutex::default(),
             applied_at_open,
@@ -272,27 +282,36 @@ impl Slab {
         copied.map_err(|code| self.0.error(code))
     }
 
-    /// Begins a compacted copy of what is committed, and returns when its snapshot is taken: what is written from then on is
-    /// not in it. A job that begins the copies of several slabs gets them all as of one moment.
-    pub fn begin_copy(&self) -> Result<SlabCopy> {
-        use std::io::Read;
-        use std::os::fd::AsFd;
-        let (mut reader, writer) = std::io::pipe()?;
-        let slab = self.clone();
-        let copier = std::thread::Builder::new().name("slab-copy".into()).spawn(move || {
-            slab.0.gate.enter();
-            let copied = slab.0.env.copy_compact_to(writer.as_fd());
-            slab.0.gate.leave();
-            copied.map_err(|code| slab.0.error(code))
-        })?;
-        // LMDB takes the snapshot and then writes: the first byte says that there is one.
-        let mut first = [0; 1];
-        match reader.read(&mut first)? {
-            0 => match join_copy(copier) {
-                Ok(()) => Err(err!("SynErr", mesg = "The copy of a slab is empty.")),
-                Err(error) => Err(error),
-            },
-            _ => Ok(SlabCopy { path: self.path().to_owned(), first: first[0], reader, copier }),
+    /// Writes a compacted copy of a slab that nobody has open for writing. What it says of how far the nexus log was applied
+    /// holds for the copy too, although compaction begins the numbers of commits anew.
+    pub fn compact_dir(from: &Path, into: &Path) -> Result<()> {
+        let slab = Slab::open_readonly(from)?;
+        std::fs::create_dir_all(into)?;
+        slab.copy_compact(into)?;
+        let applied = slab.applied_at_open();
+        drop(slab);
+        let Some(applied) = applied else { return Ok(()) };
+        let data = into.join("data.mdb");
+        let failed = |code: Code| {
+            let mesg = format!("The copy {} cannot be written: {}.", data.display(), code.text());
+            err!("SynErr", mesg = mesg, path = data.display().to_string())
+        };
+        // Nobody else knows of the copy yet, so that it needs no lock file.
+        let flags = ffi::MDB_NOLOCK;
+        let size = std::fs::metadata(&data)?.len() as usize + (1 << 20);
+        let env = Env::open(into, size, 16, MAX_READERS, flags).map_err(failed)?;
+        let txn = env.begin(false).map_err(failed)?;
+        // SAFETY: the transaction was just begun, is used by this thread alone, and ends here.
+        unsafe {
+            let stamp = lmdb::dbi_open(txn, APPLIED_TABLE, true, false).and_then(|dbi| {
+                let dbi = dbi.ok_or(Code(libc::EINVAL))?;
+                lmdb::put(txn, dbi, b"offs", &pack_applied(Some(applied), lmdb::txn_id(txn)), 0)
+            });
+            if let Err(code) = stamp {
+                lmdb::abort(txn);
+                return Err(failed(code));
+            }
+            lmdb::commit(txn).map_err(failed)
         }
     }
 
@@ -309,52 +328,53 @@ impl Slab {
     }
 }
 
-/// A copy under way. To drop it ends the copying.
-pub struct SlabCopy {
-    path: PathBuf,
-    first: u8,
-    reader: std::io::PipeReader,
-    copier: std::thread::JoinHandle<Result<()>>,
-}
-
-impl SlabCopy {
-    /// The slab that is copied.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// Writes the copy as `data.mdb` into a directory, which is made if it is not there.
-    pub fn finish(mut self, target: &Path) -> Result<()> {
-        use std::io::Write;
-        std::fs::create_dir_all(target)?;
-        let mut file = std::fs::File::create(target.join("data.mdb"))?;
-        file.write_all(&[self.first])?;
-        std::io::copy(&mut self.reader, &mut file)?;
-        join_copy(self.copier)
-    }
-}
-
-fn join_copy(copier: std::thread::JoinHandle<Result<()>>) -> Result<()> {
-    copier.join().unwrap_or_else(|_| Err(err!("SynErr", mesg = "The thread that copied a slab failed.")))
-}
-
 impl Inner {
-    /// Grows the map. The writer's transaction has been aborted.
+    /// Grows the map, since there is no room left. The writer's transaction has been aborted.
     pub fn grow(&self) -> Result<()> {
         let size = self.env.info().map_size as u64;
         let Some(next) = self.opts.grown(size) else {
             let mesg = format!("The slab {} is at its largest size of {size} bytes.", self.path.display());
             return Err(err!("DbOutOfSpace", mesg = mesg, path = self.path.display().to_string()));
         };
-        if !self.gate.close(GROW_TIMEOUT) {
-            let mesg = format!("The slab {} must grow, and its readers do not finish.", self.path.display());
-            return Err(err!("DbOutOfSpace", mesg = mesg, path = self.path.display().to_string()));
+        if self.resize(size, next, GROW_TIMEOUT)? {
+            return Ok(());
+        }
+        let mesg = format!("The slab {} must grow, and its readers do not finish.", self.path.display());
+        Err(err!("DbOutOfSpace", mesg = mesg, path = self.path.display().to_string()))
+    }
+
+    /// Grows the map when a quarter of it is left and nobody reads just now. Called between two write transactions.
+    pub fn grow_early(&self) {
+        let info = self.env.info();
+        let (size, used) = (info.map_size as u64, info.used as u64);
+        if used < size / 4 * 3 || self.opts.growsize.is_some() {
+            return;
+        }
+        let Some(next) = self.opts.grown(size) else { return };
+        let mut tried = self.tried_to_grow.lock();
+        if tried.is_some_and(|last| last.elapsed() < GROW_EARLY_PERIOD) {
+            return;
+        }
+        *tried = Some(Instant::now());
+        if let Err(error) = self.resize(size, next, GROW_EARLY_TIMEOUT) {
+            tracing::warn!(%error, "a slab could not be grown before it has to be");
+        }
+    }
+
+    /// False if the readers did not leave in time.
+    fn resize(&self, size: u64, next: u64, wait: Duration) -> Result<bool> {
+        if !self.gate.close(wait) {
+            return Ok(false);
         }
         tracing::info!(path = %self.path.display(), size, next, "growing a slab");
-        // SAFETY: the gate is closed, so that no read transaction is live, and the writer's own has ended.
+        // SAFETY: the gate is closed, so that no transaction that reads through the map is live, and the writer's own has
+        // ended. The transaction of a copy (`SlabCopy`) may live: it reads the file and never the map.
         let grown = unsafe { self.env.resize(next as usize) };
         self.gate.open();
-        grown.map_err(|code| self.error(code))
+        if grown.is_ok() {
+            RESERVED.fetch_add(next.saturating_sub(size), Ordering::Relaxed);
+        }
+        grown.map(|()| true).map_err(|code| self.error(code))
     }
 
     pub fn error(&self, code: Code) -> Error {
@@ -384,6 +404,7 @@ impl Drop for Inner {
             // SAFETY: pooled transactions belong to the pool alone, and the environment is still open.
             unsafe { lmdb::abort(txn) };
         }
+        RESERVED.fetch_sub(self.env.info().map_size as u64, Ordering::Relaxed);
         OPEN.lock().remove(&self.canonical);
     }
 }
@@ -391,10 +412,9 @@ impl Drop for Inner {
 fn open_checked(path: &Path, opts: &Options) -> Result<Env> {
     let data = path.join("data.mdb");
     let on_disk = std::fs::metadata(&data).map(|meta| meta.len()).unwrap_or_default();
+    // Never MDB_WRITEMAP: a full volume would end the process by a signal instead of failing a write, and the file would be as
+    // long as its map.
     let mut flags = 0;
-    if opts.writemap && !opts.readonly {
-        flags |= ffi::MDB_WRITEMAP;
-    }
     if !opts.durable {
         flags |= ffi::MDB_NOSYNC;
     }
@@ -408,8 +428,15 @@ fn open_checked(path: &Path, opts: &Options) -> Result<Env> {
             flags |= ffi::MDB_NOLOCK;
         }
     }
-    let map = opts.initial_map(on_disk) as usize;
-    let env = Env::open(path, map, opts.max_dbs, MAX_READERS, flags).map_err(|code| {
+    let sizes = opts.initial_maps(on_disk, RESERVED.load(Ordering::Relaxed));
+    let mut opened = Err(Code(libc::ENOMEM));
+    for size in sizes {
+        opened = Env::open(path, size as usize, opts.max_dbs, MAX_READERS, flags);
+        if !matches!(opened, Err(Code(libc::ENOMEM))) {
+            break;
+        }
+    }
+    let env = opened.map_err(|code| {
         let mesg = format!("The slab file {} cannot be opened: {}.", data.display(), code.text());
         let name = match code {
             Code(libc::EACCES | libc::EAGAIN) => "LmdbLock",
@@ -418,11 +445,31 @@ fn open_checked(path: &Path, opts: &Options) -> Result<Env> {
         };
         err!(name, mesg = mesg, path = data.display().to_string())
     })?;
-    if env.info().used as u64 > on_disk.max(8192) && on_disk > 0 {
+    // Pages that were allocated last and never written may be missing, if they are free.
+    if env.info().used as u64 > on_disk.max(8192) && on_disk > 0 && !ends_free(&data, on_disk) {
         let mesg = format!("The slab file {} is shorter than what it says it holds.", data.display());
         return Err(err!("BadCoreStore", mesg = mesg, path = data.display().to_string()));
     }
+    if opts.durable && on_disk == 0 && !opts.readonly {
+        // The entries of a new file in its directory are no part of what LMDB syncs.
+        sync_dirs(path)?;
+    }
+    RESERVED.fetch_add(env.info().map_size as u64, Ordering::Relaxed);
     Ok(env)
+}
+
+fn ends_free(data: &Path, on_disk: u64) -> bool {
+    let psize = 4096;
+    let file = std::fs::File::open(data);
+    file.is_ok_and(|file| crate::check::tail_is_free(&file, on_disk / psize).unwrap_or(false))
+}
+
+/// Writes the entries of a directory to the disk, and the directory's own in its parent.
+fn sync_dirs(path: &Path) -> Result<()> {
+    for dirn in [Some(path), path.parent()].into_iter().flatten().filter(|dirn| !dirn.as_os_str().is_empty()) {
+        std::fs::File::open(dirn)?.sync_all()?;
+    }
+    Ok(())
 }
 
 /// How far the log was applied, if the file is as we left it.

@@ -17,7 +17,7 @@
 use std::cell::Cell;
 use std::marker::PhantomData;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -52,6 +52,8 @@ pub trait Faults: Send + Sync {
 pub struct WriterConf {
     /// How long changes may stay uncommitted.
     pub commit_period_ms: u64,
+    /// Commits reach the disk, of every slab.
+    pub durable: bool,
     /// Where a test makes commits fail.
     pub faults: Option<Arc<dyn Faults>>,
 }
@@ -60,7 +62,7 @@ impl Default for WriterConf {
     fn default() -> WriterConf {
         let secs = std::env::var("SYN_SLAB_COMMIT_PERIOD").ok().and_then(|text| text.parse::<f64>().ok());
         let period = secs.filter(|secs| *secs > 0.0 && *secs < 3600.0).unwrap_or(0.2);
-        WriterConf { commit_period_ms: (period * 1000.0) as u64, faults: None }
+        WriterConf { commit_period_ms: (period * 1000.0) as u64, durable: false, faults: None }
     }
 }
 
@@ -69,6 +71,10 @@ impl Default for WriterConf {
 pub struct Writer {
     jobs: Sender<Job>,
     thread: std::thread::ThreadId,
+    /// Whether commits of every slab it serves reach the disk.
+    durable: bool,
+    /// Why nothing is written any more.
+    broken: Arc<OnceLock<Error>>,
 }
 
 impl Writer {
@@ -80,11 +86,14 @@ impl Writer {
     /// Starts the thread with other than the usual settings.
     pub fn with_conf(name: &str, conf: WriterConf) -> Result<Writer> {
         let (jobs, queue) = crossbeam_channel::bounded(QUEUE_SIZE);
+        let durable = conf.durable;
+        let broken = Arc::new(OnceLock::new());
+        let told = broken.clone();
         let thread = std::thread::Builder::new()
             .name(format!("{name}-writer"))
             .stack_size(16 << 20)
-            .spawn(move || WriteCx::new(conf).serve(&queue))?;
-        Ok(Writer { jobs, thread: thread.thread().id() })
+            .spawn(move || WriteCx::new(conf, told).serve(&queue))?;
+        Ok(Writer { jobs, thread: thread.thread().id(), durable, broken })
     }
 
     /// Runs a closure on the writer and waits for its result. Costs a few microseconds and allocates nothing.
@@ -114,6 +123,16 @@ impl Writer {
             func(cx).inspect_err(|error| tracing::error!(%error, "a job of the writer failed"))
         });
         self.jobs.send(Job::Shared(Arc::new(job))).map_err(|_| fini_error())
+    }
+
+    /// Whether commits reach the disk.
+    pub fn is_durable(&self) -> bool {
+        self.durable
+    }
+
+    /// The error after which nothing is written any more, until the service is restarted.
+    pub fn broken(&self) -> Option<Error> {
+        self.broken.get().cloned()
     }
 
     /// Whether this is the writer's own thread.
@@ -165,6 +184,8 @@ pub struct WriteCx {
     unacked: Vec<Job>,
     ack: bool,
     broken: Option<Error>,
+    /// Where the same is told to others.
+    told: Arc<OnceLock<Error>>,
     stop: bool,
     /// The first offset of the nexus log not yet applied; kept with each commit once tracking is on.
     applied: Option<u64>,
@@ -210,7 +231,7 @@ impl State {
 }
 
 impl WriteCx {
-    fn new(conf: WriterConf) -> WriteCx {
+    fn new(conf: WriterConf, told: Arc<OnceLock<Error>>) -> WriteCx {
         WriteCx {
             slabs: Vec::new(),
             conf,
@@ -218,6 +239,7 @@ impl WriteCx {
             unacked: Vec::new(),
             ack: false,
             broken: None,
+            told,
             stop: false,
             applied: None,
             tracking: false,
@@ -562,6 +584,15 @@ impl WriteCx {
         Ok(())
     }
 
+    /// Commits every slab and has the system write all of them to the disk.
+    pub fn sync_all(&mut self) -> Result<()> {
+        self.commit_all()?;
+        self.slabs.iter().flatten().try_for_each(|state| {
+            let inner = &state.slab.0;
+            inner.env.sync().map_err(|code| inner.error(code))
+        })
+    }
+
     fn commit_firsts(&mut self) -> Result<()> {
         for indx in 0..self.slabs.len() {
             let Some(state) = &self.slabs[indx] else { continue };
@@ -634,6 +665,7 @@ impl WriteCx {
         unsafe { lmdb::commit(txn) }?;
         state.oplog.clear();
         state.oplog.shrink_to(1 << 20);
+        slab.0.grow_early();
         Ok(())
     }
 
@@ -641,6 +673,7 @@ impl WriteCx {
     fn break_with(&mut self, error: Error) -> Error {
         tracing::error!(%error, "the writer stops: nothing more is written until the service is restarted");
         self.broken = Some(error.clone());
+        let _ = self.told.set(error.clone());
         error
     }
 
