@@ -90,6 +90,13 @@ impl Blobs {
         if has == Some(VERSION) {
             return Ok(());
         }
+        if let Some(newer) = has.filter(|has| *has > VERSION) {
+            let path = self.blob.path().display().to_string();
+            let mesg = format!(
+                "The files in {path} have version {newer}, and this build knows {VERSION}: start a newer build."
+            );
+            return Err(err!("BadStorageVersion", mesg = mesg, version = newer, path = path));
+        }
         writer.run(|cx| {
             if cx.entries(self.blobs)? > 0 {
                 self.rebuild_offsets(cx)?;

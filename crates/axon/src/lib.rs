@@ -15,6 +15,7 @@ pub mod service;
 mod spec;
 pub mod unpack;
 mod upload;
+mod verify;
 
 pub use axon::{Axon, AxonConf, CHUNK_SIZE, HashSet, hex_of, req_sha256, sha256_of, stream_of};
 pub use blobs::{Chunks, Sha256};
@@ -22,3 +23,4 @@ pub use http::Request;
 pub use service::{Service, start};
 pub use spec::SPEC;
 pub use upload::Upload;
+pub use verify::verify_axon;

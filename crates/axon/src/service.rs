@@ -44,6 +44,7 @@ pub fn open(cell: &Cell) -> Result<Axon> {
     let axon = Axon::open(cell)?;
     cell.set_feature("byterange", 1);
     cell.set_feature("unpack", 1);
+    cell.check_storage("axon:metrics", 0, 1)?;
     if cell.cell_vers("axon:metrics")? < 1 {
         let vers = cell.vers_table().clone();
         cell.writer().run(|cx| vers.set(cx, "axon:metrics", &1.into()))?;

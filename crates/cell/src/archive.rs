@@ -25,7 +25,12 @@ pub fn unpack(from: &Path, dirn: &Path) -> Result<()> {
 }
 
 fn unpack_from(from: impl Read, dirn: &Path) -> Result<()> {
-    let mut tar = tar::Archive::new(GzDecoder::new(from));
+    unpack_plain(GzDecoder::new(from), dirn)
+}
+
+/// The same from a tar that is not compressed.
+pub fn unpack_plain(from: impl Read, dirn: &Path) -> Result<()> {
+    let mut tar = tar::Archive::new(from);
     for entry in tar.entries()? {
         let mut entry = entry?;
         let Some(path) = inner_path(&entry.path()?)? else { continue };

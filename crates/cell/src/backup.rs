@@ -1,12 +1,14 @@
 //! Backups: a copy of the directory as of one moment, which a service can be started from.
 //!
-//! The writer takes the snapshots of all slabs in one job, between two changes; then they are written while changes go on. Files
-//! that are no slabs (options, certificates) are copied as they are. A backup is a directory with a `cell.guid`; its name may
-//! have several parts. Archives are gzip tar.
+//! The writer takes the snapshots of all slabs in one job, between two changes, so that a backup is of one offset of the nexus
+//! log; then they are written while changes go on. Files that are no slabs (options, certificates) are copied as they are. A
+//! backup is a directory with a `cell.guid`; its name may have several parts. Archives are gzip tar.
+//!
+//! Until it is whole, a backup holds the file [`UNFINISHED`], with which no service starts. One that fails is removed.
 
 use std::fs;
 use std::path::{Component, Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use myelin_error::{Error, Result, err};
@@ -23,6 +25,11 @@ const CHUNK: usize = 64 << 10;
 /// Pieces that wait for a slow peer.
 const CHUNKS_AHEAD: usize = 16;
 
+/// How often a long backup says how far it is.
+const PROGRESS: Duration = Duration::from_secs(10);
+/// The file in a backup that is not whole.
+pub const UNFINISHED: &str = "backup.unfinished";
+
 /// What is known of the last backup.
 #[derive(Default)]
 pub(crate) struct BackupState {
@@ -34,6 +41,9 @@ pub(crate) struct BackupState {
     last_size: Option<u64>,
     last_upload: Option<i64>,
     last_error: Option<Error>,
+    /// For how long no change could be made, and the offset of the log that the copies are of.
+    last_pause: Option<Duration>,
+    last_offs: Option<u64>,
 }
 
 impl Cell {
@@ -62,7 +72,12 @@ impl Cell {
         if path.join("cell.guid").is_file() {
             return Ok(path);
         }
-        Err(err!("BadArg", mesg = "Specified backup path has no cell.guid file.", arg = "path", valu = name))
+        Err(err!(
+            "BadArg",
+            mesg = format!("There is no backup {name}: it has no cell.guid."),
+            arg = "path",
+            valu = name
+        ))
     }
 
     /// Makes a backup and returns its name, by default the time. Blocks until it is done.
@@ -132,23 +147,74 @@ impl Cell {
         Err(err!("LowSpace", mesg = mesg, dirn = dirn))
     }
 
+    /// Whether a backup is being made. The log keeps its segments meanwhile.
+    pub fn is_backup_running(&self) -> bool {
+        self.inner().backup.lock().running.is_some()
+    }
+
     fn copy_to(&self, target: &Path) -> Result<()> {
+        let done = self.copy_whole(target);
+        if done.is_err()
+            && let Err(error) = fs::remove_dir_all(target)
+        {
+            tracing::warn!(%error, path = %target.display(), "a backup that failed could not be removed");
+        }
+        done
+    }
+
+    fn copy_whole(&self, target: &Path) -> Result<()> {
         fs::create_dir_all(target)?;
-        // First, so that the backup can be deleted whatever happens. Written and not copied: closing a second descriptor of
-        // the file would give up the lock this process has on it.
+        fs::write(target.join(UNFINISHED), b"")?;
+        // Written and not copied: closing a second descriptor of the file would give up the lock this process has on it.
         fs::write(target.join("cell.guid"), self.iden())?;
         let root = fs::canonicalize(self.dirn())?;
-        let copies = self.writer().run(|cx| {
-            cx.commit_all()?;
-            let inside = cx.slabs().into_iter().filter(|slab| is_inside(&root, slab.path()));
-            inside.map(|slab| slab.begin_copy()).collect::<Result<Vec<SlabCopy>>>()
-        })?;
+        let copies = self.snapshot(&root)?;
+        let total: u64 = copies.iter().map(SlabCopy::size).sum();
+        let task = self.boss().promote("backup", self.auth().root().ok(), Map::new().with("size", total), None)?;
+        let (mut wrote, mut told) = (0u64, Instant::now());
         for copy in copies {
             let path = fs::canonicalize(copy.path())?;
             let inner = path.strip_prefix(&root).map_err(|_| err!("SynErr", mesg = "A slab has moved."))?.to_owned();
-            copy.finish(&target.join(inner))?;
+            copy.finish(&target.join(inner), |byts| {
+                wrote += byts;
+                if task.cancel().is_cancelled() {
+                    return Err(err!("TaskKilled", mesg = "The backup was cancelled."));
+                }
+                if told.elapsed() > PROGRESS {
+                    told = Instant::now();
+                    tracing::info!(wrote, total, "a backup is at {} %", wrote.saturating_mul(100) / total.max(1));
+                }
+                Ok(())
+            })?;
         }
-        copy_files(&root, &root, target)
+        copy_files(&root, &root, target)?;
+        fs::remove_file(target.join(UNFINISHED))?;
+        sync_tree(target)
+    }
+
+    /// Snapshots of every slab of the service, all of the same offset of the nexus log.
+    fn snapshot(&self, root: &Path) -> Result<Vec<SlabCopy>> {
+        // Committed twice: what has gathered first, so that little is left for the job that stops all changes.
+        self.writer().commit()?;
+        let nexus = self.nexus().clone();
+        let (copies, offs, pause) = self.writer().run(|cx| {
+            let begun = Instant::now();
+            cx.commit_all()?;
+            let inside = cx.slabs().into_iter().filter(|slab| is_inside(root, slab.path()));
+            let copies = inside.map(|slab| slab.begin_copy()).collect::<Result<Vec<SlabCopy>>>()?;
+            Ok((copies, nexus.index(), begun.elapsed()))
+        })?;
+        tracing::info!(slabs = copies.len(), offs, pause_us = pause.as_micros() as u64, "a backup has its snapshots");
+        let mut state = self.inner().backup.lock();
+        state.last_pause = Some(pause);
+        state.last_offs = Some(offs);
+        Ok(copies)
+    }
+
+    /// For how long the last backup stopped changes, and the nexus index it is of.
+    pub fn last_backup_moment(&self) -> Option<(Duration, u64)> {
+        let state = self.inner().backup.lock();
+        state.last_pause.zip(state.last_offs)
     }
 
     /// The names of all backups.
@@ -170,6 +236,9 @@ impl Cell {
     /// A backup as a stream of bytes.
     pub fn backup_archive(&self, name: &str) -> Result<ValueStream> {
         let path = self.req_backup(name)?;
+        if path.join(UNFINISHED).is_file() {
+            return Err(err!("BadArg", mesg = format!("The backup {name} is not finished."), name = name));
+        }
         let top = path.file_name().map_or_else(|| name.to_owned(), |top| top.to_string_lossy().into_owned());
         Ok(self.stream_archive(path, top, None))
     }
@@ -254,16 +323,33 @@ fn copy_files(root: &Path, dirn: &Path, target: &Path) -> Result<()> {
             fs::create_dir_all(&into)?;
             copy_files(root, &path, target)?;
         } else if kind.is_file() && !into.exists() {
-            fs::copy(&path, &into)?;
+            match fs::copy(&path, &into) {
+                // A file that is replaced just now (an option that is set) is there under its name or was not there.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                copied => drop(copied?),
+            }
         }
     }
     Ok(())
 }
 
+/// Writes the entries of all directories of a tree to the disk.
+fn sync_tree(dirn: &Path) -> Result<()> {
+    for entry in fs::read_dir(dirn)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            sync_tree(&path)?;
+        }
+    }
+    Ok(fs::File::open(dirn)?.sync_all()?)
+}
+
 fn find_backups(root: &Path, dirn: &Path, found: &mut Vec<String>) -> Result<()> {
     for entry in fs::read_dir(dirn)? {
         let path = entry?.path();
-        if path.join("cell.guid").is_file() {
+        if path.join(UNFINISHED).is_file() {
+            // Being made, or left behind by a service that was killed: deletable by name, but no backup.
+        } else if path.join("cell.guid").is_file() {
             found.extend(path.strip_prefix(root).ok().map(|inner| inner.to_string_lossy().into_owned()));
         } else if path.is_dir() {
             find_backups(root, &path, found)?;
@@ -366,6 +452,17 @@ mod tests {
             assert!(cell.begin_backup(Some(bad)).is_err_and(|error| error.is("BadArg")), "{bad}");
         }
         assert!(cell.backup_info().get("lastsize").is_some_and(Value::is_int));
+        let (pause, offs) = cell.last_backup_moment().expect("a moment");
+        assert!(pause < Duration::from_millis(500) && offs < cell.nexus().index());
+        assert!(!backups.join("one/two").join(UNFINISHED).exists());
+        fs::create_dir_all(backups.join("half")).expect("made");
+        fs::write(backups.join("half/cell.guid"), cell.iden()).expect("written");
+        fs::write(backups.join("half").join(UNFINISHED), "").expect("written");
+        assert_eq!(cell.backups().expect("backups"), ["one/two"]);
+        assert!(cell.backup_archive("half").is_err_and(|error| error.is("BadArg")));
+        let refused = Cell::open(SPEC, &backups.join("half"), Map::new());
+        assert!(refused.is_err_and(|error| error.is("BadCoreStore") && error.message().contains("not finished")));
+        cell.del_backup("half").expect("deleted");
 
         let stream = cell.new_backup_archive(None, true).await.expect("a stream");
         let second = cell.new_backup_archive(None, true).await;

@@ -5,17 +5,16 @@
 //! [`Cell::start`] (log applied again, first users) → [`Cell::serve`](crate::Cell::serve) (listeners, AHA).
 
 use std::fs::File;
-use std::os::fd::AsFd;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use myelin_error::{Result, err};
 use myelin_slab::tables::{GuidStor, SafeKeyVal};
-use myelin_slab::{Options, Slab, Table, Writer};
+use myelin_slab::{Options, Slab, Table, Writer, WriterConf};
 use myelin_value::{Map, Value, guid_of, rand_guid};
 use parking_lot::{Mutex, RwLock};
-use rustix::fs::FlockOperation;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -106,7 +105,9 @@ struct Parts {
 impl Cell {
     /// Opens the directory of a service, and makes it if it is not there. Blocks.
     pub fn open(spec: CellSpec, dirn: &Path, conf: Map) -> Result<Cell> {
-        let writer = Writer::start(spec.celltype)?;
+        let given = Conf::load(dirn, spec.confs, conf.clone())?;
+        let durable = given.is_on("nexus:durable");
+        let writer = Writer::with_conf(spec.celltype, WriterConf { durable, ..WriterConf::default() })?;
         let opened = Cell::build(spec, dirn, conf, None, Parts { writer: writer.clone(), nexus: None });
         opened.inspect_err(|_| drop(writer.fini()))
     }
@@ -119,10 +120,16 @@ impl Cell {
     }
 
     fn build(spec: CellSpec, dirn: &Path, given: Map, iden: Option<&str>, parts: Parts) -> Result<Cell> {
-        make_tree(dirn)?;
-        let conf = Conf::load(dirn, spec.confs, given)?;
-        let (iden, lock, inaugural) = claim(dirn, &conf, iden)?;
         let embedded = parts.nexus.is_some();
+        let conf = Conf::load(dirn, spec.confs, given)?;
+        req_whole(dirn)?;
+        std::fs::create_dir_all(dirn)?;
+        let (iden, lock, inaugural) = claim(dirn, &conf, iden)?;
+        make_tree(dirn)?;
+        let optimized = match conf.is_on("onboot:optimize") && !embedded && !inaugural {
+            true => crate::optimize::optimize(dirn),
+            false => None,
+        };
         let writer = parts.writer;
         let durable = conf.is_on("nexus:durable");
         let opts = Options { durable, ..Options::small() };
@@ -180,6 +187,7 @@ impl Cell {
             cell.req_free_space()?;
         }
         cell.check_versions()?;
+        cell.keep_optimized(optimized)?;
         cell.add_handlers();
         cell.set_root_passwd()?;
         Ok(cell)
@@ -201,6 +209,9 @@ impl Cell {
                 return Err(err!("BadVersion", mesg = mesg, currver = cur, lastver = last));
             }
         }
+        for (name, vers) in CELL_VERS {
+            self.check_storage(name, *vers, *vers)?;
+        }
         let nexsvers = match inner.info.get(&txn, "nexus:version")? {
             Some(vers) => (int_at(&vers, 0), int_at(&vers, 1)),
             None if inner.inaugural => NEXUS_VERSION,
@@ -220,6 +231,28 @@ impl Cell {
             inner.info.set(cx, "cell:version", &version)?;
             inner.info.set(cx, "synapse:version", &version_value())
         })
+    }
+
+    /// Refuses a directory whose storage is of a version that this build does not know. One that is not stated is taken for
+    /// the right one.
+    ///
+    /// # Errors
+    /// `BadStorageVersion`, which says what to do.
+    pub fn check_storage(&self, name: &str, oldest: i64, newest: i64) -> Result<()> {
+        let txn = self.0.slab.read_fresh()?;
+        let Some(stored) = self.0.vers.get(&txn, name)?.and_then(|vers| vers.as_i64()) else { return Ok(()) };
+        if (oldest..=newest).contains(&stored) {
+            return Ok(());
+        }
+        let todo = if stored > newest {
+            "start it with a newer build"
+        } else {
+            "start it once with version 2.256 of the original, which brings it up to that"
+        };
+        let dirn = self.dirn().display();
+        let mesg =
+            format!("The directory {dirn} has version {stored} of {name}, and this build needs {newest}: {todo}.");
+        Err(err!("BadStorageVersion", mesg = mesg, name = name, version = stored))
     }
 
     fn set_root_passwd(&self) -> Result<()> {
@@ -535,7 +568,7 @@ impl Cell {
             .with("synapse", synapse)
             .with("cell", cell)
             .with("features", self.features())
-            .with("optimized", Value::Null)
+            .with("optimized", self.last_optimized()?)
             .with("myelin", Map::new().with("version", crate::version::MYELIN_VERSION)))
     }
 
@@ -580,6 +613,10 @@ impl Cell {
     pub fn health_check(&self) -> HealthCheck {
         let mut check = HealthCheck { iden: self.iden().to_owned(), status: "nominal", components: Vec::new() };
         check.update("cell", "nominal", "", Map::new().with("active", self.is_active()));
+        if let Some(error) = self.0.writer.broken() {
+            let mesg = format!("Nothing can be written until the service is restarted: {}", error.message());
+            check.update("storage", "failed", &mesg, Map::new().with("err", error.name()));
+        }
         let funcs = self.0.health.read().clone();
         funcs.iter().for_each(|func| func(&mut check));
         check
@@ -625,6 +662,16 @@ fn base_features() -> Map {
     ["tellready", "dynmirror", "tasks", "issuewait", "shutdowndrain"].into_iter().map(|name| (name, 1)).collect()
 }
 
+/// Refuses a backup that was not finished: it lacks what it lacks without saying so.
+fn req_whole(dirn: &Path) -> Result<()> {
+    if !dirn.join(crate::backup::UNFINISHED).exists() {
+        return Ok(());
+    }
+    let dirn = dirn.display().to_string();
+    let mesg = format!("The directory {dirn} is a backup that was not finished. Use another one.");
+    Err(err!("BadCoreStore", mesg = mesg, dirn = dirn))
+}
+
 /// Makes the directories every service has, and empties those that hold nothing worth keeping.
 fn make_tree(dirn: &Path) -> Result<()> {
     for sub in ["tmp", "sockets"] {
@@ -657,12 +704,14 @@ fn claim(dirn: &Path, conf: &Conf, iden: Option<&str>) -> Result<(String, File, 
         let iden = iden.map(str::to_owned).or_else(|| conf.str("cell:guid")).unwrap_or_else(rand_guid);
         std::fs::write(&path, iden)?;
     }
-    let file = File::options().read(true).write(true).open(&path)?;
-    if rustix::fs::fcntl_lock(file.as_fd(), FlockOperation::NonBlockingLockExclusive).is_err() {
+    let mut file = File::options().read(true).write(true).open(&path)?;
+    if !myelin_slab::lock_exclusive(&file)? {
         let mesg = format!("Another process is already running the service in {}.", dirn.display());
         return Err(err!("FatalErr", mesg = mesg, path = path.display().to_string()));
     }
-    let mut stored = std::fs::read_to_string(&path)?.trim().to_owned();
+    let mut text = String::new();
+    let read = file.read_to_string(&mut text);
+    let mut stored = read.map_or_else(|_| String::new(), |_| text.trim().to_owned());
     if let Some(iden) = iden
         && stored != iden
     {

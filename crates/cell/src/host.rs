@@ -1,7 +1,7 @@
 //! What a service watches on its machine: kernel settings and the free space of its volume.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use myelin_error::{Result, err};
 use myelin_value::{Map, Value};
@@ -9,8 +9,10 @@ use myelin_value::{Map, Value};
 use crate::Cell;
 use crate::sysinfo::volume;
 
-/// How often both are looked at.
+/// How often the settings are looked at.
 const PERIOD: Duration = Duration::from_secs(60);
+/// How often the free space is: more than a service can write between two looks must not be the last of it.
+const SPACE_PERIOD: Duration = Duration::from_secs(2);
 /// Why changes are refused while the volume is too full.
 const LOW_SPACE: &str = "Insufficient free space on disk.";
 
@@ -104,15 +106,17 @@ impl Cell {
         let cell = self.clone();
         tokio::spawn(async move {
             let mut told = Vec::new();
+            let mut looked: Option<Instant> = None;
             loop {
-                if cell.conf().is_on("health:sysctl:checks") {
+                if cell.conf().is_on("health:sysctl:checks") && looked.is_none_or(|last| last.elapsed() >= PERIOD) {
+                    looked = Some(Instant::now());
                     warn_of_sysctls(&mut told);
                 }
                 if let Err(error) = cell.check_free_space() {
                     tracing::warn!(error = &error as &dyn std::error::Error, "cannot tell the free space");
                 }
                 tokio::select! {
-                    () = tokio::time::sleep(PERIOD) => {}
+                    () = tokio::time::sleep(SPACE_PERIOD) => {}
                     () = cell.done().cancelled() => break,
                 }
             }

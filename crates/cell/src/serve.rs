@@ -171,8 +171,20 @@ impl Cell {
 
     /// Closes the tail of the nexus log and begins a new one. Blocks.
     pub fn rotate_log(&self) -> Result<u64> {
+        self.req_no_backup()?;
         let (_, valu) = self.nexus().push(self.iden(), "nexslog:rotate", Vec::new(), Map::new())?;
         valu.as_u64().ok_or_else(|| err!("SynErr", mesg = "The nexus log was not rotated."))
+    }
+
+    /// A backup that is being made copies the segments there are.
+    pub(crate) fn req_no_backup(&self) -> Result<()> {
+        if self.is_backup_running() {
+            return Err(err!(
+                "SlabInUse",
+                mesg = "The nexus log is not changed while a backup is made. Try again later."
+            ));
+        }
+        Ok(())
     }
 
     /// Rotates the log, waits until consumers are past the old part, and removes that. Returns where the log begins.

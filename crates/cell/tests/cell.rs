@@ -280,6 +280,75 @@ fn peers_log_in_and_call() {
     cell.fini().expect("fini");
 }
 
+/// The child of the test below: tries to open a directory that is in use.
+#[test]
+#[ignore = "run by the test of the lock"]
+fn lock_child() {
+    let Ok(dirn) = std::env::var("MYELIN_LOCK_DIR") else { return };
+    let error = open(Path::new(&dirn), logged()).err().expect("the directory is in use");
+    assert!(error.is("FatalErr"), "{error}");
+}
+
+/// A second process is refused and changes nothing, also after the file with the lock was read or copied.
+#[test]
+fn a_directory_in_use_is_refused_to_others() {
+    let dir = tempfile::tempdir().expect("dir");
+    let cell = open(dir.path(), logged()).expect("cell");
+    std::fs::write(dir.path().join("tmp/scratch"), b"in use").expect("written");
+    std::fs::copy(dir.path().join("cell.guid"), dir.path().join("copied")).expect("copied");
+    let child = std::process::Command::new(std::env::current_exe().expect("exe"))
+        .args(["--exact", "lock_child", "--ignored"])
+        .env("MYELIN_LOCK_DIR", dir.path())
+        .status();
+    assert!(child.expect("child").success());
+    assert_eq!(std::fs::read(dir.path().join("tmp/scratch")).expect("still there"), b"in use");
+    cell.fini().expect("fini");
+}
+
+#[test]
+fn a_frozen_service_lets_changes_wait() {
+    let dir = tempfile::tempdir().expect("dir");
+    let cell = open(dir.path(), logged()).expect("cell");
+    let runtime = tokio::runtime::Runtime::new().expect("runtime");
+    assert!(cell.resume().is_err_and(|error| error.is("BadState")));
+    runtime.block_on(cell.freeze(std::time::Duration::from_secs(30))).expect("frozen");
+    assert!(runtime.block_on(cell.freeze(std::time::Duration::from_secs(1))).is_err_and(|error| error.is("BadState")));
+    let indx = cell.nexus().index();
+    let at = cell.clone();
+    let waiting = std::thread::spawn(move || at.auth().add_user("visi", None, &Value::Null, None).map(drop));
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    assert!(cell.nexus().is_paused() && cell.nexus().index() == indx && cell.auth().user_by_name("visi").is_none());
+    cell.resume().expect("resumed");
+    waiting.join().expect("joined").expect("a user");
+    assert!(cell.auth().user_by_name("visi").is_some());
+    cell.fini().expect("fini");
+}
+
+#[test]
+fn databases_are_compacted_at_a_start() {
+    let dir = tempfile::tempdir().expect("dir");
+    let cell = open(dir.path(), logged()).expect("cell");
+    let root = cell.auth().root().expect("root");
+    let big = Value::from("x".repeat(20_000));
+    for numb in 0..300 {
+        cell.auth().set_user_value("user:profile", root.iden(), &format!("n{numb}"), big.clone()).expect("set");
+    }
+    for numb in 0..299 {
+        cell.auth().pop_user_value("user:profile", root.iden(), &format!("n{numb}"), Value::Null).expect("popped");
+    }
+    cell.fini().expect("fini");
+    drop(cell);
+    let size = || std::fs::metadata(dir.path().join("slabs/cell.lmdb/data.mdb")).expect("file").len();
+    let before = size();
+    let cell = open(dir.path(), logged().with("onboot:optimize", true)).expect("cell");
+    assert!(size() < before / 4, "{before} -> {}", size());
+    let told = cell.cell_info().expect("info").get("optimized").cloned().expect("optimized");
+    assert!(told.get("fini").and_then(|fini| fini.get("size")).is_some(), "{told:?}");
+    let root = cell.auth().root().expect("root");
+    assert_eq!(cell.auth().user_value("profile", root.iden(), "n299").expect("get"), Some(big));
+    cell.fini().expect("fini");
+}
+
 /// The child of the test below: changes profile values and says each number once it is acknowledged.
 #[test]
 #[ignore = "run by the crash test"]

@@ -41,7 +41,7 @@ pub const SPEC: CellSpec =
     CellSpec { celltype: "cortex", confs: CORTEX_CONFS, envprefixes: &["SYN_CORTEX"], version: [2, 256, 0] };
 
 /// Storage versions of a new cortex, by name.
-const VERSIONS: &[(&str, i64)] = &[("cortex:defaults", 2), ("cortex:extmodel", 1), ("cortex:storage", 4)];
+const VERSIONS: &[(&str, i64)] = &[("cortex:defaults", 2), ("cortex:extmodel", 1), ("cortex:storage", 8)];
 
 /// A cortex.
 pub struct Cortex {
@@ -102,6 +102,10 @@ impl Cortex {
     }
 
     fn build(cell: Cell) -> Result<Arc<Cortex>> {
+        for (name, newest) in VERSIONS {
+            // What later versions of the original tidy up is read here as it is.
+            cell.check_storage(name, 0, *newest)?;
+        }
         let model = Arc::new(ArcSwap::from_pointee(first_model(&cell)?));
         let stor = SafeKeyVal::open(cell.slab(), "cortex")?;
         let pusher = Pusher::new(cell.nexus().clone(), cell.iden());

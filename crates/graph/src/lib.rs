@@ -24,6 +24,7 @@ mod stor;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod verify;
 mod view;
 
 pub use apply::{check_data_name, is_bare, validate};
@@ -34,4 +35,5 @@ pub use lift::{LayerLift, Lift, LiftBy};
 pub use node::{Node, Seen, SeenTagProps, Sodes};
 pub use sode::{Sode, SodeRef};
 pub use stor::{SodeWalk, ValuWalk};
+pub use verify::{verify_layer, verify_replay};
 pub use view::{EdgeRow, EdgeWalk, Layers, View, ViewLift};

@@ -11,9 +11,11 @@ pub mod path;
 pub mod service;
 mod spec;
 mod store;
+mod verify;
 
 pub use notifs::Notifs;
 pub use objs::JsonObjs;
 pub use service::{Service, start};
 pub use spec::SPEC;
 pub use store::JsonStor;
+pub use verify::verify_objs;

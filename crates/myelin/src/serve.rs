@@ -35,6 +35,8 @@ pub async fn run(service: &str, args: &[String]) -> Result<u8> {
     myelin_cell::log::init(&launch.log_level, launch.structured)?;
     // For HTTP clients, which take the process' own; a second start keeps the first.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    std::fs::create_dir_all(&launch.dirn)?;
+    myelin_cell::restore_from_env(&launch.dirn).await?;
     myelin_cell::provision(&spec, &launch.dirn, &launch.conf).await?;
     let _env = load_env(&spec, &launch)?;
     settle_listen(&spec, &mut launch)?;

@@ -20,8 +20,12 @@
 
 mod check;
 mod copy;
+#[cfg(feature = "faults")]
+pub mod faults;
+mod findings;
 mod job;
 mod lmdb;
+mod lock;
 mod opts;
 mod page;
 mod scan;
@@ -31,6 +35,8 @@ mod writer;
 
 pub use check::{FileCheck, check_file};
 pub use copy::SlabCopy;
+pub use findings::{Findings, Progress, show};
+pub use lock::lock_exclusive;
 pub use opts::{GIB, MIB, Options, opts_path};
 pub use scan::{Iter, OwnedScan, RawTxn, Reads, Row, Scan, Table};
 pub use slab::{CommitHook, FlushHook, ReadTxn, Slab};

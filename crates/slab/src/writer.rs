@@ -17,8 +17,8 @@
 use std::cell::Cell;
 use std::marker::PhantomData;
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
@@ -183,6 +183,8 @@ pub struct WriteCx {
     /// Jobs answered after the next commit of the log.
     unacked: Vec<Job>,
     ack: bool,
+    /// Some of them are answered only when every slab is committed.
+    ack_all: bool,
     broken: Option<Error>,
     /// Where the same is told to others.
     told: Arc<OnceLock<Error>>,
@@ -238,6 +240,7 @@ impl WriteCx {
             deadline: None,
             unacked: Vec::new(),
             ack: false,
+            ack_all: false,
             broken: None,
             told,
             stop: false,
@@ -285,7 +288,8 @@ impl WriteCx {
             }
         }
         if !self.unacked.is_empty() {
-            let fail = self.commit_firsts().err();
+            let done = if std::mem::take(&mut self.ack_all) { self.commit_all() } else { self.commit_firsts() };
+            let fail = done.err();
             self.answer_unacked(fail);
         }
         let full = self.slabs.iter().flatten().any(|state| state.bytes > COMMIT_BYTES);
@@ -555,6 +559,12 @@ impl WriteCx {
     /// The current job is answered only when the log is committed.
     pub fn ack_after_commit(&mut self) {
         self.ack = true;
+    }
+
+    /// The current job is answered only when every slab is committed: for changes that no log has.
+    pub fn ack_after_full_commit(&mut self) {
+        self.ack = true;
+        self.ack_all = true;
     }
 
     /// Commits one slab (and the log before it).

@@ -138,6 +138,7 @@ fn log(t: Table) -> Table {
     let t = logged(t, "cullNexsLog", "offs", |api, args| {
         let offs = Value::from(offset(args, "offs")?);
         let cell = api.cell();
+        cell.req_no_backup()?;
         Ok(cell.nexus().push(cell.iden(), "nexslog:cull", vec![offs], Map::new())?.1)
     });
     let t = admin(t, "readyToMirror", "", |api, _| {

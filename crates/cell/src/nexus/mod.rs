@@ -28,6 +28,7 @@ use myelin_value::{Map, Value, msgpack};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{broadcast, watch};
 
+
 pub use event::{Event, pack_entry};
 pub use follow::{Followed, Incoming, Upstream};
 
@@ -359,7 +360,12 @@ impl Nexus {
         let offs = self.append(writer, entry)?;
         let out = apply(&mut ApplyCx { writer, offs, replay: false });
         writer.set_applied(offs);
-        writer.ack_after_commit();
+        // Without a log nothing could make good what a kill takes from the slabs.
+        if self.is_logged() {
+            writer.ack_after_commit()
+        } else {
+            writer.ack_after_full_commit()
+        }
         self.0.next.send_replace(offs + 1);
         Ok((offs, out?))
     }

@@ -5,12 +5,14 @@
 
 mod aha;
 mod axon;
+mod backup;
 mod enroll;
 mod provision;
 mod roles;
 mod service;
 mod storm;
 mod users;
+mod verify;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -54,18 +56,25 @@ pub const TOOLS: &[Tool] = &[
     tool!("aha.provision.user", provision, user_args, user),
     tool!("axon.get", axon, get_args, get),
     tool!("axon.put", axon, put_args, put),
+    tool!("service.backup", backup, backup_args, backup),
     tool!("service.healthcheck", service, health_args, health),
+    tool!("service.livebackup", backup, live_args, live),
     tool!("service.modrole", roles, args, run),
     tool!("service.moduser", users, args, run),
     tool!("service.reload", service, reload_args, reload),
     tool!("service.shutdown", service, shutdown_args, shutdown),
+    tool!("service.snapshot", backup, snapshot_args, snapshot),
+    tool!("service.verify", verify, args, run),
     tool!("storm", storm, args, run),
     // Names that the original keeps for older runbooks.
+    tool!("backup", backup, backup_args, backup),
     tool!("healthcheck", service, health_args, health),
+    tool!("livebackup", backup, live_args, live),
     tool!("modrole", roles, args, run),
     tool!("moduser", users, args, run),
     tool!("reload", service, reload_args, reload),
     tool!("shutdown", service, shutdown_args, shutdown),
+    tool!("snapshot", backup, snapshot_args, snapshot),
 ];
 
 /// Runs the tool of a dotted name (`synapse.tools.` before it is accepted) and returns its exit status.
