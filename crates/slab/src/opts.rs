@@ -9,8 +9,9 @@ use myelin_error::{Result, err};
 pub const GIB: u64 = 1 << 30;
 /// One mebibyte.
 pub const MIB: u64 = 1 << 20;
-/// Address space that maps of one process may reserve; a process has 128 TiB.
-const RESERVED_MOST: u64 = 64 << 40;
+/// What a map reserves, while the process has reserved less than the second number. It has 128 TiB of addresses: that is
+/// enough for 500 slabs of the first kind and 4000 of the second.
+const RESERVES: [(u64, u64); 3] = [(64 * GIB, 32 << 40), (8 * GIB, 64 << 40), (GIB, 96 << 40)];
 
 /// How to open a slab.
 #[derive(Clone, Debug)]
@@ -76,9 +77,9 @@ impl Options {
             return vec![capped(least)];
         }
         let room = on_disk.saturating_mul(4);
-        let wanted = [64 * GIB, 8 * GIB, GIB].map(|size| size.max(room).max(least));
-        let mut sizes: Vec<u64> =
-            wanted.into_iter().filter(|size| reserved + size <= RESERVED_MOST).chain([least]).map(capped).collect();
+        let wanted = RESERVES.iter().map(|(size, below)| (size.max(&room).max(&least), below));
+        let fitting = wanted.filter(|(size, below)| reserved + **size <= **below).map(|(size, _)| *size);
+        let mut sizes: Vec<u64> = fitting.chain([least]).map(capped).collect();
         sizes.dedup();
         sizes
     }
@@ -184,7 +185,7 @@ mod tests {
         let opts = Options::small();
         assert_eq!(opts.initial_maps(0, 0), [64 * GIB, 8 * GIB, GIB, 128 * MIB]);
         assert_eq!(opts.initial_maps(100 * GIB, 0), [400 * GIB, 100 * GIB]);
-        assert_eq!(opts.initial_maps(0, RESERVED_MOST - 10 * GIB)[0], 8 * GIB);
+        assert_eq!(opts.initial_maps(0, 32 << 40)[0], 8 * GIB);
         let capped = Options { maxsize: Some(GIB), ..Options::default() };
         assert_eq!(capped.initial_maps(0, 0), [GIB]);
         assert_eq!(capped.initial_maps(2 * GIB, 0), [2 * GIB]);
