@@ -178,7 +178,7 @@ impl Cell {
             copy.finish(&target.join(inner), |byts| {
                 wrote += byts;
                 if task.cancel().is_cancelled() {
-                    return Err(err!("TaskKilled", mesg = "The backup was cancelled."));
+                    return Err(err!("SynErr", mesg = "The backup was cancelled."));
                 }
                 if told.elapsed() > PROGRESS {
                     told = Instant::now();
