@@ -21,6 +21,7 @@ pub fn verify_axon(dirn: &Path, found: &mut Findings) -> Result<()> {
     let (Some(blobs), Some(offsets)) = (found.table(&blob, "blobs")?, found.table(&blob, "offsets")?) else {
         return Ok(());
     };
+    let metrics = axon.find_table("metrics")?;
     let (names, txn) = (axon.read()?, blob.read()?);
     let (mut count, mut bytes) = (0, 0);
     for row in names.iter(sizes)? {
@@ -32,7 +33,7 @@ pub fn verify_axon(dirn: &Path, found: &mut Findings) -> Result<()> {
         verify_file(&txn, (blobs, offsets), sha256, size, found)?;
     }
     leftovers(&txn, blobs, &names, sizes, found)?;
-    if let Some(metrics) = axon.find_table("metrics")? {
+    if let Some(metrics) = metrics {
         for (name, want) in [("file:count", count), ("size:bytes", bytes)] {
             let have = names.get(metrics, name.as_bytes())?.and_then(|row| row.try_into().ok().map(u64::from_be_bytes));
             if have != Some(want) {

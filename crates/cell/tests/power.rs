@@ -96,6 +96,7 @@ fn try_image(dirn: &Path, log: bool, durable: bool, acked: &[u64], what: &str) {
     // One more change is made, so that the image is also written to.
     cell.auth().add_user("after", None, &Value::Null, None).unwrap_or_else(|error| panic!("{what}: {error}"));
     cell.fini().expect("fini");
+    drop(cell);
     let mut found = Findings::new(Box::new(|_, _| {}));
     for slab in ["cell.lmdb", "nexus.lmdb"] {
         let checked = check_file(&dirn.join("slabs").join(slab)).expect("checked");

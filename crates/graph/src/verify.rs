@@ -137,11 +137,12 @@ impl Check {
                 }
             }
         }
-        self.form_counts(&txn, forms, found)
+        self.form_counts(forms, found)
     }
 
-    fn form_counts(&self, txn: &ReadTxn, mut forms: BTreeMap<String, i64>, found: &mut Findings) -> Result<()> {
+    fn form_counts(&self, mut forms: BTreeMap<String, i64>, found: &mut Findings) -> Result<()> {
         let Some(table) = found.table(&self.slab, "count:forms")? else { return Ok(()) };
+        let txn = self.slab.read()?;
         for row in txn.iter(table)? {
             let (form, count) = row?;
             let form = String::from_utf8_lossy(form).into_owned();
@@ -414,9 +415,12 @@ impl Contents {
     fn read(dir: &Path) -> Result<Contents> {
         let mut out = Contents::default();
         let slab = Slab::open_readonly(&dir.join("layer_v2.lmdb"))?;
-        let txn = slab.read()?;
-        let need = |slab: &Slab, name: &str| slab.table(name, false);
-        for row in txn.iter(need(&slab, "bybuidv3")?)? {
+        let data = Slab::open_readonly(&dir.join("nodedata.lmdb"))?;
+        // A transaction knows the tables that were opened before it began.
+        let [bybuid, edges, abrvs] = ["bybuidv3", "edgesn1", "propabrv:abrv2byts"].map(|name| slab.table(name, false));
+        let nodedata = data.table("nodedata", false)?;
+        let (txn, data_txn) = (slab.read()?, data.read()?);
+        for row in txn.iter(bybuid?)? {
             let (key, valu) = row?;
             let sode = SodeRef::new(valu).to_value()?;
             // Maps that were emptied stay or do not; both say the same. The order of keys says nothing.
@@ -430,17 +434,13 @@ impl Contents {
             full.sort_by(|one, two| one.0.cmp(&two.0));
             out.nodes.insert(key.to_vec(), full.into_iter().collect::<Map>().into());
         }
-        for row in txn.iter(need(&slab, "edgesn1")?)? {
+        for row in txn.iter(edges?)? {
             let (key, valu) = row?;
             out.edges.entry(key.to_vec()).or_default().push(valu.to_vec());
         }
-        let names: HashMap<Vec<u8>, Vec<u8>> = txn
-            .iter(need(&slab, "propabrv:abrv2byts")?)?
-            .map(|row| row.map(|(key, valu)| (key.to_vec(), valu.to_vec())))
-            .collect::<Result<_>>()?;
-        let data = Slab::open_readonly(&dir.join("nodedata.lmdb"))?;
-        let txn = data.read()?;
-        for row in txn.iter(need(&data, "nodedata")?)? {
+        let names: HashMap<Vec<u8>, Vec<u8>> =
+            txn.iter(abrvs?)?.map(|row| row.map(|(key, valu)| (key.to_vec(), valu.to_vec()))).collect::<Result<_>>()?;
+        for row in data_txn.iter(nodedata)? {
             let (key, valu) = row?;
             let (buid, abrv) = key.split_at_checked(32).unwrap_or((key, &[]));
             let name = names.get(abrv).and_then(|name| msgpack::decode(name).ok());
