@@ -157,8 +157,8 @@ async fn tools_copy_freeze_and_verify() {
     // Damage is named, and by its status.
     let data = svc.join("slabs/cell.lmdb/data.mdb");
     let mut byts = std::fs::read(&data).expect("read");
-    let page = byts.len() / 4096 / 2 * 4096;
-    byts[page..page + 4096].fill(0);
+    let half = byts.len() / 4096 / 2 * 4096;
+    byts[2 * 4096..half].fill(0);
     std::fs::write(&data, &byts).expect("damaged");
     let (status, text) = verify(&svc, &[]);
     assert!(status == 1 && text.contains("damaged: slabs/cell.lmdb: "), "{status}: {text}");

@@ -44,7 +44,7 @@ fn sha_of(byts: &[u8]) -> Vec<u8> {
 async fn write(proxy: &Proxy, kind: usize, numb: u64) -> Result<()> {
     match kind {
         0 => {
-            let query = "[ inet:ipv4=$ip :asn=$ip +#crash.test=(2020,2021) ] | limit 0";
+            let query = "[ inet:ipv4=$ip :asn=$ip +#crash.test=(2020,2021) ]";
             let opts = Map::new().with("vars", Map::new().with("ip", numb as i64));
             let mut mesgs = proxy.genr(Todo::new("storm").arg(query).kw("opts", opts)).await?;
             let mut done = false;

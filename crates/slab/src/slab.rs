@@ -386,6 +386,10 @@ impl Inner {
             Code::BAD_VALSIZE => ("BadArg", format!("A key in the slab {path} must have 1 to 511 bytes.")),
             Code::MAP_FULL => ("DbOutOfSpace", format!("The slab {path} is full.")),
             Code(libc::ENOSPC) => ("DbOutOfSpace", format!("The volume of the slab {path} is full.")),
+            // A write that found room for a part of it only.
+            Code(libc::EIO) if crate::system::is_full(&self.path) => {
+                ("DbOutOfSpace", format!("The volume of the slab {path} is full."))
+            }
             code if code.is_damage() => ("BadCoreStore", format!("The slab {path} is damaged: {text}.")),
             _ => ("SynErr", format!("LMDB refused on the slab {path}: {text}.")),
         };

@@ -1,7 +1,27 @@
-//! The lock on a file that says that a directory is in use.
+//! What the system is asked directly: the lock on a file that says that a directory is in use, and whether a volume is full.
 
+use std::ffi::CString;
 use std::fs::File;
 use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+/// A volume with less room than this is full: a commit writes more.
+const FULL: u64 = 1 << 20;
+
+/// Whether the volume of a path is full.
+pub(crate) fn is_full(path: &Path) -> bool {
+    let Ok(path) = CString::new(path.as_os_str().as_bytes()) else { return false };
+    // SAFETY: a `statvfs` is plain integers, for which zero is a value; it is filled by the call, and the path ends with NUL.
+    let stat = unsafe {
+        let mut stat: libc::statvfs = std::mem::zeroed();
+        if libc::statvfs(path.as_ptr(), &mut stat) != 0 {
+            return false;
+        }
+        stat
+    };
+    stat.f_bavail.saturating_mul(stat.f_frsize) < FULL
+}
 
 /// Takes the exclusive lock on a whole file, without waiting. False if another holds one.
 ///
