@@ -106,15 +106,15 @@ CTORS = {'cortex': s_cortex.Cortex, 'axon': s_axon.Axon, 'jsonstor': s_jsonstor.
 
 
 async def theirs_starts_here(base, kind):
-    dirn, back = os.path.join(base, f'py-{kind}'), os.path.join(base, f'py-{kind}-backups')
+    dirn, back = os.path.join(base, f'py-{kind}'), os.path.join(base, f'backups-py-{kind}')
     conf = {**CONF, 'backup:dir': back}
     async with await CTORS[kind].anit(dirn, conf=conf) as cell:
         async with cell.getLocalProxy() as prox:
             await fill(kind, prox)
             await prox.runBackup('one')
-            # Our tool beside their running service.
-            copied = os.path.join(base, f'py-{kind}-copied')
-            await asyncio.to_thread(run, 'tool', 'service.backup', dirn, copied)
+    # Our tool on their directory. Not beside the running service: the two LMDBs lay out their lock files differently.
+    copied = os.path.join(base, f'copied-py-{kind}')
+    run('tool', 'service.backup', dirn, copied)
     for path in (os.path.join(back, 'one'), copied, dirn):
         run('tool', 'service.verify', path, '--quiet')
         async with ours(kind, path) as prox:
@@ -124,16 +124,13 @@ async def theirs_starts_here(base, kind):
 
 
 async def ours_starts_there(base, kind):
-    dirn, back = os.path.join(base, f'rs-{kind}'), os.path.join(base, f'rs-{kind}-backups')
+    dirn, back = os.path.join(base, f'rs-{kind}'), os.path.join(base, f'backups-rs-{kind}')
     async with ours(kind, dirn, '--nexslog-en', '--backup-dir', back) as prox:
         await fill(kind, prox)
         assert await prox.runBackup() in await prox.getBackups()
         name = (await prox.getBackups())[0]
         tgz = b''.join([byts async for byts in prox.iterNewBackupArchive(name='two', remove=True)])
         assert await prox.getBackups() == (name,)
-        # Their tool beside our running service.
-        copied = os.path.join(base, f'rs-{kind}-copied')
-        await asyncio.to_thread(s_t_backup.backup, dirn, copied)
         again = b''.join([byts async for byts in prox.iterBackupArchive(name)])
         assert again[:2] == b'\x1f\x8b'
         info = await prox.getBackupInfo()
@@ -141,6 +138,8 @@ async def ours_starts_there(base, kind):
         with contextlib.suppress(Exception):
             await prox.runBackup(name)
             raise AssertionError('a name twice')
+    copied = os.path.join(base, f'copied-rs-{kind}')
+    s_t_backup.backup(dirn, copied)
     for path in (os.path.join(back, name), copied):
         async with await CTORS[kind].anit(path, conf=CONF) as cell:
             async with cell.getLocalProxy() as prox:

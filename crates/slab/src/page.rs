@@ -102,3 +102,9 @@ impl Meta {
         Ok([(parsed(zero), zero.to_vec()), (parsed(one), one.to_vec())])
     }
 }
+
+/// Whether a file is one of LMDB's, of the version used here.
+pub(crate) fn is_ours(path: &Path) -> bool {
+    let metas = File::open(path).map_err(Into::into).and_then(|file| Meta::read(&file, path));
+    metas.is_ok_and(|metas| metas.iter().any(|(meta, _)| meta.is_some()))
+}

@@ -441,6 +441,14 @@ fn open_checked(path: &Path, opts: &Options) -> Result<Env> {
         }
     }
     let env = opened.map_err(|code| {
+        // The reference's LMDB lays out its lock file otherwise.
+        if code == Code(ffi::MDB_VERSION_MISMATCH) && crate::page::is_ours(&data) {
+            let mesg = format!(
+                "The slab file {} is open in another program with another version of LMDB. Stop that first.",
+                data.display()
+            );
+            return err!("LmdbLock", mesg = mesg, path = data.display().to_string());
+        }
         let mesg = format!("The slab file {} cannot be opened: {}.", data.display(), code.text());
         let name = match code {
             Code(libc::EACCES | libc::EAGAIN) => "LmdbLock",
