@@ -120,27 +120,41 @@ impl Cell {
     }
 
     fn build(spec: CellSpec, dirn: &Path, given: Map, iden: Option<&str>, parts: Parts) -> Result<Cell> {
-        let embedded = parts.nexus.is_some();
         let conf = Conf::load(dirn, spec.confs, given)?;
         req_whole(dirn)?;
         std::fs::create_dir_all(dirn)?;
         let (iden, lock, inaugural) = claim(dirn, &conf, iden)?;
         make_tree(dirn)?;
-        let optimized = match conf.is_on("onboot:optimize") && !embedded && !inaugural {
+        let writer = parts.writer;
+        let claimed = (iden, lock, inaugural);
+        if let Some(nexus) = parts.nexus {
+            return Cell::assemble(spec, dirn, conf, claimed, writer, nexus, true);
+        }
+        let optimized = match conf.is_on("onboot:optimize") && !inaugural {
             true => crate::optimize::optimize(dirn),
             false => None,
         };
-        let writer = parts.writer;
+        let log = conf.is_on("nexslog:en") || conf.is_on("mirror");
+        let nexus_conf = NexusConf { slabs: dirn.join("slabs"), log, durable: conf.is_on("nexus:durable") };
+        let nexus = Nexus::open(&writer, nexus_conf)?;
+        let built = Cell::assemble(spec, dirn, conf, claimed, writer, nexus.clone(), false)
+            .and_then(|cell| cell.keep_optimized(optimized).map(|()| cell));
+        // Handlers hold what they change: without this nothing of a cell that did not open would ever close.
+        built.inspect_err(|_| nexus.clear_handlers())
+    }
+
+    fn assemble(
+        spec: CellSpec,
+        dirn: &Path,
+        conf: Conf,
+        (iden, lock, inaugural): (String, File, bool),
+        writer: Writer,
+        nexus: Nexus,
+        embedded: bool,
+    ) -> Result<Cell> {
         let durable = conf.is_on("nexus:durable");
         let opts = Options { durable, ..Options::small() };
         let slab = Slab::open(&writer, &dirn.join("slabs/cell.lmdb"), opts)?;
-        let nexus = match parts.nexus {
-            Some(nexus) => nexus,
-            None => {
-                let log = conf.is_on("nexslog:en") || conf.is_on("mirror");
-                Nexus::open(&writer, NexusConf { slabs: dirn.join("slabs"), log, durable })?
-            }
-        };
         let seed = guid_of(&[iden.as_str(), "hive", "auth"].into_iter().map(Value::from).collect());
         let max_users = conf.int("max:users").and_then(|max| u64::try_from(max).ok()).unwrap_or_default();
         let auth_conf = AuthConf { seed, max_users, policy: conf.get("auth:passwd:policy") };
@@ -187,7 +201,6 @@ impl Cell {
             cell.req_free_space()?;
         }
         cell.check_versions()?;
-        cell.keep_optimized(optimized)?;
         cell.add_handlers();
         cell.set_root_passwd()?;
         Ok(cell)

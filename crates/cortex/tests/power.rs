@@ -31,7 +31,17 @@ impl Dice {
 
 fn open(dirn: &Path, durable: bool) -> Arc<Cortex> {
     let conf = Map::new().with("nexus:durable", durable).with("limit:disk:free", Value::Null);
-    Cortex::open(dirn, conf).unwrap_or_else(|error| panic!("{}: {error}", dirn.display()))
+    let begun = std::time::Instant::now();
+    loop {
+        match Cortex::open(dirn, conf.clone()) {
+            Ok(core) => return core,
+            // Tasks of the one before let go of it in their own time.
+            Err(error) if error.is("SlabAlreadyOpen") && begun.elapsed().as_secs() < 20 => {
+                std::thread::sleep(std::time::Duration::from_millis(20));
+            }
+            Err(error) => panic!("{}: {error}", dirn.display()),
+        }
+    }
 }
 
 async fn call(core: &Arc<Cortex>, query: &str, vars: Map) -> Value {

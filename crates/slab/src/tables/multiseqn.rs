@@ -65,7 +65,8 @@ impl MultiSlabSeqn {
         let mut segments = Vec::new();
         let (mut first, mut last) = (0, None);
         for start in starts {
-            let segment = self.open_segment(*start)?;
+            // A crash right after a rotation leaves a tail that does not say yet where the log begins: that did not change.
+            let segment = self.open_segment(*start, if segments.is_empty() { *start } else { first })?;
             let txn = segment.slab.read_fresh()?;
             first = txn.get(segment.info, b"firstindx")?.map(offs_of).transpose()?.unwrap_or(*start);
             if let Some((key, _)) = txn.first(segment.rows)?
@@ -81,7 +82,7 @@ impl MultiSlabSeqn {
             segments.push(segment);
         }
         if segments.is_empty() {
-            segments.push(self.open_segment(0)?);
+            segments.push(self.open_segment(0, 0)?);
         }
         let tail = segments[segments.len() - 1].start;
         first = first.max(segments[0].start);
@@ -95,11 +96,10 @@ impl MultiSlabSeqn {
         self.dirn.join(format!("seqn{start:016x}.lmdb"))
     }
 
-    fn open_segment(&self, start: u64) -> Result<Segment> {
+    fn open_segment(&self, start: u64, first: u64) -> Result<Segment> {
         let slab = Slab::open(&self.writer, &self.segment_path(start), self.opts.clone())?;
         let shared = slab.clone();
-        let first = self.first.load(Ordering::Acquire);
-        let (rows, info) = self.writer.run(move |cx| segment_tables(cx, &shared, first.max(start)))?;
+        let (rows, info) = self.writer.run(move |cx| segment_tables(cx, &shared, first))?;
         Ok(Segment { start, slab, rows, info })
     }
 
