@@ -67,6 +67,12 @@ struct Inner {
 impl Axon {
     /// Opens the axon of a cell, whether it is a service or lives inside another cell.
     pub fn open(cell: &Cell) -> Result<Axon> {
+        cell.check_storage("axon:metrics", 0, 1)?;
+        // Stated by an embedded axon too: the original would count its metrics anew from where they lay before version 1.
+        if cell.cell_vers("axon:metrics")? < 1 {
+            let vers = cell.vers_table().clone();
+            cell.writer().run(|cx| vers.set(cx, "axon:metrics", &1.into()))?;
+        }
         let blobs = Arc::new(Blobs::open(cell.writer(), cell.dirn())?);
         cell.add_service_events(EVENTS, blobs.clone());
         Ok(Axon(Arc::new(Inner {

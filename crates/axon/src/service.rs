@@ -39,16 +39,11 @@ pub async fn start(dirn: &Path, conf: Map) -> Result<Arc<Service>> {
     Ok(Arc::new(Service { cell, axon, bound }))
 }
 
-/// Opens the axon of a cell that is not started yet, with its features, health check and storage version.
+/// Opens the axon of a cell that is not started yet, with its features and health check.
 pub fn open(cell: &Cell) -> Result<Axon> {
     let axon = Axon::open(cell)?;
     cell.set_feature("byterange", 1);
     cell.set_feature("unpack", 1);
-    cell.check_storage("axon:metrics", 0, 1)?;
-    if cell.cell_vers("axon:metrics")? < 1 {
-        let vers = cell.vers_table().clone();
-        cell.writer().run(|cx| vers.set(cx, "axon:metrics", &1.into()))?;
-    }
     let checked = axon.clone();
     cell.add_health(Arc::new(move |check| check.update("axon", "nominal", "", checked.metrics())));
     Ok(axon)

@@ -28,7 +28,6 @@ use myelin_value::{Map, Value, msgpack};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{broadcast, watch};
 
-
 pub use event::{Event, pack_entry};
 pub use follow::{Followed, Incoming, Upstream};
 
