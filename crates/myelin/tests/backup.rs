@@ -140,6 +140,8 @@ async fn tools_copy_freeze_and_verify() {
     assert!(!twice.wait_end().success());
     assert!(twice.log().contains("already running"), "{}", twice.log());
     proxy.call(set(3)).await.expect("the first goes on");
+    let (status, text) = verify(&svc, &[]);
+    assert!(status == 2 && text.contains("is running"), "{status}: {text}");
     service.stop();
 
     for (path, want) in [(&frozen, vec![1]), (&copied, vec![1, 2]), (&svc, vec![1, 2, 3])] {

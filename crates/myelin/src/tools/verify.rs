@@ -3,6 +3,7 @@
 //! Every database is checked page by page; then rows against one another: indexes and storage nodes, files and hashes, paths
 //! and objects, users and gates, the nexus log and what the databases have of it.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -101,6 +102,7 @@ fn verify(dirn: &Path, replay: bool, progress: myelin_slab::Progress) -> Result<
         let mesg = format!("There is no service in {}: it has no cell.guid.", dirn.display());
         return Err(err!("NoSuchDir", mesg = mesg));
     }
+    let _lock = hold(dirn)?;
     let mut found = Findings::new(progress);
     if dirn.join("backup.unfinished").exists() {
         found.at("the directory");
@@ -108,6 +110,16 @@ fn verify(dirn: &Path, replay: bool, progress: myelin_slab::Progress) -> Result<
     }
     service(dirn, dirn, replay, &mut found)?;
     Ok(found)
+}
+
+/// Keeps the service from starting meanwhile. A directory that nobody may write to cannot be started either.
+fn hold(dirn: &Path) -> Result<Option<File>> {
+    let Ok(file) = File::options().read(true).write(true).open(dirn.join("cell.guid")) else { return Ok(None) };
+    if myelin_slab::lock_exclusive(&file)? {
+        return Ok(Some(file));
+    }
+    let mesg = format!("The service in {} is running. Verify a backup of it, or stop it first.", dirn.display());
+    Err(err!("FatalErr", mesg = mesg))
 }
 
 /// The service in a directory, and those inside of it.
