@@ -67,8 +67,8 @@ async fn write(proxy: &Proxy, kind: usize, numb: u64) -> Result<()> {
 /// Fails for what was acknowledged and is not there.
 async fn check(proxy: &Proxy, kind: usize, numbs: &[u64]) {
     if kind == 0 {
-        let query = "$found=() for $ip in $ips { { inet:ipv4=$ip +:asn=$ip +#crash.test $found.append($node.value()) } } \
-                     return($found)";
+        let query = "$found=([]) for $ip in $ips { inet:ipv4=$ip +:asn=$ip +#crash.test $found.append($node.value()) } \
+                     fini { return($found) }";
         for part in numbs.chunks(1000) {
             let ips: Value = part.iter().map(|numb| Value::from(*numb as i64)).collect();
             let opts = Map::new().with("vars", Map::new().with("ips", ips));

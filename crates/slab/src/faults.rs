@@ -54,6 +54,13 @@ pub enum Op {
         /// The file.
         path: PathBuf,
     },
+    /// A file was moved; on the disk when the call returned, since its directory is synced next.
+    Rename {
+        /// From here.
+        from: PathBuf,
+        /// To there.
+        into: PathBuf,
+    },
     /// The test has seen this acknowledged.
     Mark(u64),
 }
@@ -74,6 +81,18 @@ pub fn mark(numb: u64) {
     }
 }
 
+/// Notes that a file was moved.
+pub(crate) fn renamed(from: &Path, into: &Path) {
+    if let Some(state) = STATE.lock().as_mut()
+        && let (Some(dirn), Some(name)) = (into.parent().and_then(|dirn| dirn.canonicalize().ok()), from.file_name())
+        && dirn.starts_with(&state.root)
+    {
+        let mut making = dirn.as_os_str().to_owned();
+        making.push(".making");
+        state.ops.push(Op::Rename { from: PathBuf::from(making).join(name), into: dirn.join(name) });
+    }
+}
+
 /// Ends the recording.
 pub fn finish() -> Recording {
     ARMED.store(false, Ordering::SeqCst);
@@ -85,7 +104,7 @@ impl Recording {
     pub fn acked(&self, end: usize) -> Vec<u64> {
         let marks = self.0[..end].iter().filter_map(|op| match op {
             Op::Mark(numb) => Some(*numb),
-            Op::Write { .. } | Op::Sync { .. } => None,
+            Op::Write { .. } | Op::Sync { .. } | Op::Rename { .. } => None,
         });
         marks.collect()
     }
@@ -94,8 +113,10 @@ impl Recording {
     pub fn after_crash(&self, base: &BTreeMap<PathBuf, Vec<u8>>, end: usize) -> BTreeMap<PathBuf, Vec<u8>> {
         let mut files = base.clone();
         for op in &self.0[..end] {
-            if let Op::Write { path, at, bytes, .. } = op {
-                put(files.entry(path.clone()).or_default(), *at, bytes);
+            match op {
+                Op::Write { path, at, bytes, .. } => put(files.entry(path.clone()).or_default(), *at, bytes),
+                Op::Rename { from, into } => rename(&mut files, from, into),
+                Op::Sync { .. } | Op::Mark(_) => {}
             }
         }
         files
@@ -117,6 +138,9 @@ impl Recording {
         }
         let mut files = base.clone();
         for (numb, op) in self.0[..end].iter().enumerate() {
+            if let Op::Rename { from, into } = op {
+                rename(&mut files, from, into);
+            }
             let Op::Write { path, at, bytes, synced: own } = op else { continue };
             let file = files.entry(path.clone()).or_default();
             if *own || synced.get(path.as_path()).is_some_and(|sync| numb < *sync) {
@@ -136,6 +160,12 @@ impl Recording {
             }
         }
         files
+    }
+}
+
+fn rename(files: &mut BTreeMap<PathBuf, Vec<u8>>, from: &Path, into: &Path) {
+    if let Some(byts) = files.remove(from) {
+        files.insert(into.to_owned(), byts);
     }
 }
 

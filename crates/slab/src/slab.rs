@@ -111,6 +111,9 @@ impl Slab {
             return Err(err!("SlabAlreadyOpen", mesg = mesg, path = path.display().to_string()));
         }
         let open = || -> Result<(Env, Option<u64>)> {
+            if opts.durable && !opts.readonly && !path.join("data.mdb").exists() {
+                make_whole(path)?;
+            }
             let env = open_checked(path, &opts)?;
             let applied = applied_of(&env);
             Ok((env, applied))
@@ -462,12 +465,31 @@ fn open_checked(path: &Path, opts: &Options) -> Result<Env> {
         let mesg = format!("The slab file {} is shorter than what it says it holds.", data.display());
         return Err(err!("BadCoreStore", mesg = mesg, path = data.display().to_string()));
     }
-    if opts.durable && on_disk == 0 && !opts.readonly {
-        // The entries of a new file in its directory are no part of what LMDB syncs.
-        sync_dirs(path)?;
-    }
     RESERVED.fetch_add(env.info().map_size as u64, Ordering::Relaxed);
     Ok(env)
+}
+
+/// Makes the file of a new slab beside its place, writes it to the disk and moves it there: a power loss leaves a file that
+/// can be opened, or none.
+fn make_whole(path: &Path) -> Result<()> {
+    let mut making = path.as_os_str().to_owned();
+    making.push(".making");
+    let making = PathBuf::from(making);
+    let _ = std::fs::remove_dir_all(&making);
+    std::fs::create_dir_all(&making)?;
+    let data = making.join("data.mdb");
+    let env = Env::open(&making, 1 << 20, 1, 1, ffi::MDB_NOLOCK).map_err(|code| {
+        let mesg = format!("The slab file {} cannot be made: {}.", data.display(), code.text());
+        let name = if code == Code(libc::ENOSPC) { "DbOutOfSpace" } else { "SynErr" };
+        err!(name, mesg = mesg, path = data.display().to_string())
+    })?;
+    drop(env);
+    std::fs::File::open(&data)?.sync_data()?;
+    std::fs::rename(&data, path.join("data.mdb"))?;
+    #[cfg(feature = "faults")]
+    crate::faults::renamed(&data, &path.join("data.mdb"));
+    std::fs::remove_dir_all(&making)?;
+    sync_dirs(path)
 }
 
 fn ends_free(data: &Path, on_disk: u64) -> bool {
