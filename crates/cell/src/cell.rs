@@ -307,6 +307,8 @@ impl Cell {
         }
         if self.0.inaugural {
             self.make_first_users()?;
+            // What a first start makes comes through no event, so that nothing could make it good after a kill.
+            self.writer().commit()?;
         }
         if let Some(name) = self.conf().str("aha:admin")
             && self.is_active()

@@ -92,8 +92,9 @@ async fn recorded(dirn: &Path, durable: bool) -> (Files, Recording) {
     // What is not recorded is taken from the end: it was all there when the work began.
     let mut base = Files::new();
     files_of(dirn, &mut base);
-    base.retain(|path, _| path.file_name().is_some_and(|name| name != "data.mdb"));
-    base.retain(|path, _| !path.components().any(|part| part.as_os_str() == "tmp"));
+    base.retain(|path, _| {
+        path.file_name().is_some_and(|name| name != "data.mdb") && !path.starts_with(dirn.join("tmp"))
+    });
     (base, recording)
 }
 
