@@ -20,7 +20,8 @@ def free_port():
 class Svc:
     """One service in a directory: ours with a binary, the original's without."""
 
-    def __init__(self, kind, dirn, binary=None, args=(), port=None):
+    def __init__(self, kind, dirn, binary=None, args=(), port=None, env=None):
+        self.env = {**os.environ, **(env or {})}
         self.kind, self.dirn, self.binary, self.args = kind, dirn, binary, args
         self.port = free_port() if port is None else port
         self.proc = None
@@ -45,7 +46,7 @@ class Svc:
             argv += ['--telepath', f'tcp://127.0.0.1:{self.port}/']
         argv += self.args
         with open(self.log, 'ab') as log:
-            self.proc = subprocess.Popen(argv, stdout=log, stderr=log)
+            self.proc = subprocess.Popen(argv, stdout=log, stderr=log, env=self.env)
 
     async def start(self, limit=120):
         self.spawn()
@@ -106,6 +107,10 @@ async def cluster():
     finally:
         for svc in svcs:
             svc.kill()
+
+
+# A mirror of ours that applies every change twice must be the same as its leader.
+TWICE = {'MYELIN_NEXUS_TWICE': '1'}
 
 
 async def copy_of(svc, dirn, mirror):

@@ -9,7 +9,7 @@ import asyncio
 import argparse
 import tempfile
 
-from common import Svc, cluster, copy_of, eventually, raises, same
+from common import TWICE, Svc, cluster, copy_of, eventually, raises, same
 
 pars = argparse.ArgumentParser(description=__doc__)
 pars.add_argument('--binary', required=True)
@@ -106,7 +106,7 @@ async def follow(kind, base, ours_leads):
             dirn = os.path.join(base, name)
             source = source or mirrors[1]
             await copy_of(lead, dirn, source.url)
-            mirrors.append(Svc(kind, dirn, binary))
+            mirrors.append(Svc(kind, dirn, binary, env=TWICE if name == 'chained' else None))
         # What is written before a mirror starts is caught up with, what is written after comes in the real-time window.
         await write(lead, 'two')
         svcs.extend(mirrors)

@@ -228,6 +228,10 @@ impl Aha {
             return Ok(());
         }
         tracing::info!(name, "making a server's certificate");
+        if !self.0.cell.nexus().is_leader() {
+            // A clone has the authority's key, and nobody else needs the key of this server.
+            return self.0.certdir.gen_host_cert(name, Some(self.network()), None, true).map(drop);
+        }
         let issued = self.0.certdir.gen_host_cert(name, Some(self.network()), None, false)?;
         self.save_cert("aha:host:save", name, &issued).map(drop)
     }

@@ -6,7 +6,8 @@
 
 mod aha;
 pub mod api;
-pub mod keys;
+pub mod failover;
+mod keys;
 pub mod names;
 pub mod peers;
 pub mod pools;

@@ -50,9 +50,15 @@ pub async fn start(dirn: &Path, conf: Map) -> Result<Arc<Service>> {
     let (cell, aha) = blocking(move || boot(&path, conf)).await?;
     let bound = cell.serve(api_maker(aha.clone())).await?;
     if let Some(port) = bound.as_ref().and_then(Bound::port) {
-        let aha = aha.clone();
-        blocking(move || aha.set_dmon_port(port)).await?;
+        let announced = announce(aha.clone(), port);
+        if cell.nexus().is_leader() {
+            announced.await?;
+        } else {
+            // Its leader records it, and may not be there yet.
+            tokio::spawn(announced);
+        }
     }
+    crate::failover::watch(&aha);
     let (mut prov_dmon, mut prov_bound) = (None, None);
     if let Some(url) = aha.prov_listen() {
         let dmon = Dmon::new(aha.certdir().clone(), DmonConf::default());
@@ -70,6 +76,20 @@ pub async fn start(dirn: &Path, conf: Map) -> Result<Arc<Service>> {
         (prov_dmon, prov_bound) = (Some(dmon), Some(bound));
     }
     Ok(Arc::new(Service { cell, aha, bound, prov_bound, prov_dmon }))
+}
+
+/// Records where this server listens, for all others. A clone tries until its leader has taken it down.
+async fn announce(aha: Aha, port: u16) -> Result<()> {
+    loop {
+        let told = aha.clone();
+        match blocking(move || told.set_dmon_port(port)).await {
+            Err(error) if !aha.cell().nexus().is_leader() && !aha.cell().done().is_cancelled() => {
+                tracing::warn!(%error, "the leader could not be told of this AHA server; trying again");
+                tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+            }
+            done => return done,
+        }
+    }
 }
 
 /// Opens the directory and makes what the server needs before it listens.
@@ -123,7 +143,7 @@ pub(crate) async fn backup_archive(aha: &Aha, name: Option<&str>, remove: bool) 
     aha.cell().new_backup_archive(name, remove).await
 }
 
-async fn blocking<T: Send + 'static>(func: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+pub(crate) async fn blocking<T: Send + 'static>(func: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     let done = tokio::task::spawn_blocking(func).await;
     done.unwrap_or_else(|error| Err(err!("SynErr", mesg = format!("The boot was abandoned: {error}."))))
 }

@@ -71,6 +71,7 @@ pub(crate) struct Inner {
     pub sess: GuidStor,
     pub user_meta: Table,
     pub user_apikeys: Table,
+    pub drive: crate::drive::Drive,
     pub embedded: bool,
     pub active: watch::Sender<bool>,
     pub standing: crate::mirror::Standing,
@@ -168,6 +169,7 @@ impl Cell {
             sess: GuidStor::open(&slab, "http:sess")?,
             user_meta: slab.table("user:meta", false)?,
             user_apikeys: slab.table("user:apikeys", false)?,
+            drive: crate::drive::Drive::open(&writer, &dirn.join("slabs"), Options { durable, ..Options::default() })?,
             spec,
             dirn: dirn.to_owned(),
             iden,
@@ -201,6 +203,10 @@ impl Cell {
             cell.req_free_space()?;
         }
         cell.check_versions()?;
+        if !embedded {
+            let min = cell.conf().int("nexus:min_mirrors").and_then(|min| usize::try_from(min).ok());
+            cell.nexus().set_min_mirrors(min.unwrap_or_default());
+        }
         cell.add_handlers();
         cell.set_root_passwd()?;
         Ok(cell)
@@ -423,6 +429,11 @@ impl Cell {
         &self.0.slab
     }
 
+    /// The drive.
+    pub fn drive(&self) -> &crate::drive::Drive {
+        &self.0.drive
+    }
+
     /// The table `cell:info`.
     pub fn info_table(&self) -> &SafeKeyVal {
         &self.0.info
@@ -584,7 +595,12 @@ impl Cell {
             .with("cell", cell)
             .with("features", self.features())
             .with("optimized", self.last_optimized()?)
-            .with("myelin", Map::new().with("version", crate::version::MYELIN_VERSION)))
+            .with(
+                "myelin",
+                Map::new()
+                    .with("version", crate::version::MYELIN_VERSION)
+                    .with("min_mirrors", inner.nexus.min_mirrors()),
+            ))
     }
 
     /// How long the cell has been open.
@@ -674,7 +690,10 @@ fn int_at(valu: &Value, indx: usize) -> i64 {
 }
 
 fn base_features() -> Map {
-    ["tellready", "dynmirror", "tasks", "issuewait", "shutdowndrain"].into_iter().map(|name| (name, 1)).collect()
+    ["tellready", "dynmirror", "tasks", "issuewait", "shutdowndrain", "nexusconfirm"]
+        .into_iter()
+        .map(|name| (name, 1))
+        .collect()
 }
 
 /// Refuses a backup that was not finished: it lacks what it lacks without saying so.

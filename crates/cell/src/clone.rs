@@ -40,6 +40,22 @@ pub(crate) async fn begin_as_mirror(dirn: &Path, leader: &str, joined: &Joined) 
     Ok(())
 }
 
+/// Begins as a clone of an AHA server, which needs no other introduction than a URL with a key.
+pub(crate) async fn begin_as_clone(dirn: &Path, url: &str) -> Result<()> {
+    let shown = myelin_telepath::url::sanitize(url);
+    tracing::warn!(url = shown, "copying the AHA server's directory; this may take a while");
+    let proxy = Proxy::open(url).await?;
+    let copied = async {
+        let def = proxy.call("getCloneDef").await?;
+        copy_of(&proxy, dirn).await?;
+        let conf = def.get("conf").and_then(Value::as_map).cloned().unwrap_or_default();
+        keep_conf(dirn, &conf)
+    };
+    let copied = copied.await;
+    proxy.fini().await;
+    copied.inspect(|()| tracing::warn!(url = shown, "copied the AHA server's directory"))
+}
+
 /// Fetches a backup of a service and unpacks it into a directory. The peer is told first that it will have a mirror.
 pub async fn copy_of(proxy: &Proxy, dirn: &Path) -> Result<()> {
     fs::create_dir_all(dirn.join("tmp"))?;

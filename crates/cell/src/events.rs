@@ -24,6 +24,14 @@ const EVENTS: &[&str] = &[
     "user:apikey:add",
     "user:apikey:edit",
     "user:apikey:del",
+    "drive:add",
+    "drive:del",
+    "drive:set:perm",
+    "drive:set:path",
+    "drive:data:set",
+    "drive:data:path:set",
+    "drive:data:path:del",
+    "drive:data:del",
 ];
 
 /// Applies the events of a cell. A service that has events of its own registers a handler which names them and hands every
@@ -51,8 +59,9 @@ impl NexsHandler for CellEvents {
         EVENTS
     }
 
-    fn homes(&self, _event: &Event) -> Vec<Slab> {
-        vec![self.0.slab().clone()]
+    fn homes(&self, event: &Event) -> Vec<Slab> {
+        let drive = event.name.starts_with("drive:");
+        vec![if drive { self.0.drive().slab() } else { self.0.slab() }.clone()]
     }
 
     fn apply(&self, cx: &mut ApplyCx<'_>, event: &Event) -> Result<Value> {
@@ -74,7 +83,14 @@ impl Cell {
             "nexslog:cull" => self.nexus().cull(cx, offs(0, "offs")?).map(Value::from),
             "nexslog:rotate" => self.nexus().rotate(cx).map(Value::from),
             "nexslog:setindex" => self.nexus().set_index(cx, offs(0, "indx")?).map(Value::from),
-            "hive:loadtree" | "sync" => Ok(Value::Null),
+            "hive:loadtree" => {
+                let path = event.arg(1, "path").as_list().unwrap_or_default().iter();
+                let mut path = path.filter_map(|name| name.as_str().map(str::to_owned)).collect();
+                let tree = event.arg(0, "tree").clone();
+                self.load_hive_tree(cx, &mut path, &tree, event.arg(2, "trim").is_truthy()).map(|()| Value::Null)
+            }
+            "sync" => Ok(Value::Null),
+            name if name.starts_with("drive:") => inner.drive.apply(cx, event),
             name if name.starts_with("http:sess:") => self.apply_session(cx, event),
             name if name.starts_with("user:apikey:") => self.apply_api_key(cx, event),
             name => Err(err!("NoSuchName", mesg = format!("A cell has no event {name}."), name = name)),

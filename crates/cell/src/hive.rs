@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use myelin_error::{Result, err};
 use myelin_slab::{Reads, Slab, Table};
-use myelin_value::Value;
+use myelin_value::{Map, Value};
 
 use crate::Cell;
 use crate::nexus::{ApplyCx, Event, NexsHandler};
@@ -85,10 +85,108 @@ impl HiveEvents {
     }
 }
 
+/// A part of the tree: the value there, and what lies below.
+#[derive(Default)]
+struct Node {
+    valu: Value,
+    kids: indexmap::IndexMap<String, Node>,
+}
+
+impl Node {
+    /// As `saveHiveTree` returns it.
+    fn pack(&self) -> Map {
+        let tree = Map::new().with("value", self.valu.clone());
+        if self.kids.is_empty() {
+            return tree;
+        }
+        let kids: Map = self.kids.iter().map(|(name, kid)| (name.as_str(), Value::from(kid.pack()))).collect();
+        tree.with("kids", kids)
+    }
+}
+
+impl Cell {
+    /// What the hive has at a path and below; nothing where there is nothing.
+    fn hive_node(&self, path: &[&str]) -> Result<Option<Node>> {
+        let table = self.slab().table("hive", false)?;
+        let txn = self.slab().read_fresh()?;
+        let key = path.join("\0");
+        let valu = if path.is_empty() { None } else { txn.get_value(table, key.as_bytes())? };
+        let pref = if path.is_empty() { Vec::new() } else { [key.as_bytes(), b"\0"].concat() };
+        let found = path.is_empty() || valu.is_some();
+        let mut root = Node { valu: valu.unwrap_or_default(), ..Node::default() };
+        for row in txn.prefix(table, &pref)? {
+            let (key, byts) = row?;
+            let mut at = &mut root;
+            for name in String::from_utf8_lossy(&key[pref.len()..]).split('\0') {
+                at = at.kids.entry(name.to_owned()).or_default();
+            }
+            at.valu = myelin_value::msgpack::decode(byts)?;
+        }
+        Ok((found || !root.kids.is_empty()).then_some(root))
+    }
+
+    /// Names and values right below a path of the hive; nothing where there is no such path.
+    pub(crate) fn hive_kids(&self, path: &[&str]) -> Result<Option<Vec<(String, Value)>>> {
+        let node = self.hive_node(path)?;
+        Ok(node.map(|node| node.kids.into_iter().map(|(name, kid)| (name, kid.valu)).collect()))
+    }
+
+    /// The value at a path of the hive.
+    pub(crate) fn hive_value(&self, path: &[&str]) -> Result<Value> {
+        Ok(self.hive_node(path)?.unwrap_or_default().valu)
+    }
+
+    /// The values at and below a path of the hive.
+    pub(crate) fn hive_tree(&self, path: &[&str]) -> Result<Map> {
+        Ok(self.hive_node(path)?.unwrap_or_default().pack())
+    }
+
+    /// Writes a tree of values below a path; with `trim` what else is there goes.
+    pub(crate) fn load_hive_tree(
+        &self,
+        cx: &mut ApplyCx<'_>,
+        path: &mut Vec<String>,
+        tree: &Value,
+        trim: bool,
+    ) -> Result<()> {
+        let table = cx.find_table(self.slab(), "hive")?;
+        let table = table.ok_or_else(|| err!("NoSuchName", mesg = "The table hive is missing.", name = "hive"))?;
+        let events = HiveEvents(self.clone());
+        if let Some(valu) = tree.get("value").filter(|_| !path.is_empty()) {
+            let full: Vec<&str> = path.iter().map(String::as_str).collect();
+            events.set(cx, table, &full, valu)?;
+        }
+        let kids = tree.get("kids").and_then(Value::as_map).cloned().unwrap_or_default();
+        for (name, kid) in kids.text_entries() {
+            path.push(name.to_owned());
+            let done = self.load_hive_tree(cx, path, kid, trim);
+            path.pop();
+            done?;
+        }
+        if trim {
+            let pref = if path.is_empty() { String::new() } else { format!("{}\0", path.join("\0")) };
+            let mut gone: Vec<String> = Vec::new();
+            for row in cx.prefix(table, pref.as_bytes())? {
+                let name =
+                    String::from_utf8_lossy(&row?.0[pref.len()..]).split('\0').next().unwrap_or_default().to_owned();
+                if !kids.contains(&name) && gone.last() != Some(&name) {
+                    gone.push(name);
+                }
+            }
+            for name in gone {
+                path.push(name);
+                let full: Vec<&str> = path.iter().map(String::as_str).collect();
+                let done = events.pop(cx, table, &full);
+                path.pop();
+                done?;
+            }
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use myelin_value::Map;
-
     use super::*;
     use crate::CellSpec;
 
@@ -113,6 +211,18 @@ mod tests {
         let root = cell.auth().root().expect("root");
         push("hive:set", vec![path(&["auth", "users", root.iden(), "vars", "v"]), 5.into()]);
         assert_eq!(cell.auth().user_value("vars", root.iden(), "v").expect("read"), Some(5.into()));
+        assert_eq!(cell.hive_value(&["a", "b", "c"]).expect("read"), 3.into());
+        let tree = cell.hive_tree(&["a"]).expect("read");
+        let leaf = Map::new().with("value", 3);
+        let inner = Map::new().with("value", Value::Null).with("kids", Map::new().with("c", leaf));
+        assert_eq!(tree, Map::new().with("value", Value::Null).with("kids", Map::new().with("b", inner)));
+        let kids = Map::new().with("d", Map::new().with("value", 7));
+        for _ in 0..2 {
+            let args = vec![Map::new().with("kids", kids.clone()).into(), path(&["a"]), true.into()];
+            cell.nexus().push(cell.iden(), "hive:loadtree", args, Map::new()).expect("loaded");
+            assert_eq!(cell.hive_kids(&["a"]).expect("read"), Some(vec![("d".to_owned(), 7.into())]));
+        }
+        assert_eq!(cell.hive_kids(&["newp"]).expect("read"), None);
         let wrong = cell.nexus().push(NEXSIDEN, "hive:set", vec![1.into()], Map::new());
         assert!(wrong.is_err_and(|error| error.is("BadArg")));
         cell.fini().expect("closed");

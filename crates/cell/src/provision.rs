@@ -25,6 +25,10 @@ pub(crate) struct Joined {
 pub async fn provision(spec: &CellSpec, dirn: &Path, given: &Map) -> Result<()> {
     std::fs::create_dir_all(dirn)?;
     let conf = Conf::load(dirn, spec.confs, given.clone())?;
+    crate::mirror::resync::resync(dirn, &conf).await?;
+    if let Some(url) = conf.str("clone").filter(|_| !dirn.join("cell.guid").exists()) {
+        return crate::clone::begin_as_clone(dirn, &url).await;
+    }
     let joined = join_once(spec, dirn, &conf).await?;
     let conf = Conf::load(dirn, spec.confs, given.clone())?;
     // An AHA server begins as a mirror by an option of its own.

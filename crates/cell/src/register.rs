@@ -8,9 +8,15 @@ use myelin_telepath::{Client, OnLink, Proxy, Todo};
 use myelin_value::{Map, Value};
 
 use crate::Cell;
+use crate::mirror::rival::{LOOK_PERIOD, NameIs};
 
 /// How long to wait after an attempt that failed.
 const RETRY: Duration = Duration::from_secs(1);
+/// How long AHA may take to say who leads.
+const LOOK_WAIT: Duration = Duration::from_secs(3);
+/// How long a leader that AHA may replace goes on without having heard from AHA: half of AHA's lease.
+const LEASE_HOLD: Duration = Duration::from_secs(5);
+const HOLD_LEASE: &str = "AHA is out of reach, and may have promoted a mirror (aha:failover).";
 
 impl Cell {
     /// The service's AHA name without its network. A full name is accepted, as older deployments wrote it.
@@ -110,6 +116,7 @@ impl Cell {
     pub(crate) fn register_with_aha(&self, port: u16) {
         let (Some(name), Some(network)) = (self.aha_name(), self.conf().str("aha:network")) else { return };
         let Some(client) = self.inner().aha.get().cloned() else { return };
+        self.watch_lease();
         let cell = self.clone();
         tokio::spawn(async move {
             while !cell.done().is_cancelled() {
@@ -126,6 +133,27 @@ impl Cell {
         });
     }
 
+    /// Where AHA may replace this leader, refuses changes while AHA is out of reach: it may have done so.
+    fn watch_lease(&self) {
+        if !self.conf().is_on("aha:failover") {
+            return;
+        }
+        let cell = self.clone();
+        tokio::spawn(async move {
+            let mut heard = cell.standing().heard.subscribe();
+            while !cell.done().is_cancelled() {
+                heard.mark_unchanged();
+                let told = tokio::time::timeout(LEASE_HOLD, heard.changed()).await;
+                if told.is_err() && cell.is_active() && cell.nexus().add_hold(HOLD_LEASE) {
+                    tracing::error!("changes are refused: {HOLD_LEASE}");
+                }
+                if told.is_ok() && cell.nexus().del_hold(HOLD_LEASE) {
+                    tracing::error!("changes are accepted again: AHA is back, and has no other leader");
+                }
+            }
+        });
+    }
+
     /// Registers over one connection, and tells of what changes meanwhile.
     async fn stay_registered(&self, client: &Client, name: &str, network: &str, port: u16) -> Result<()> {
         let proxy = client.proxy(None).await?;
@@ -136,9 +164,15 @@ impl Cell {
             Ok(Todo::new("addAhaSvc").arg(name).arg(self.aha_info(port)?).kw("network", network))
         };
         proxy.call(add(name)?).await?;
-        if let Some(leader) = self.conf().str("aha:leader").filter(|_| leads) {
-            proxy.call(add(&leader)?).await?;
+        let leader = self.conf().str("aha:leader").filter(|_| leads);
+        if let Some(leader) = &leader {
+            if self.look_at_leader(&proxy, leader, network).await? == NameIs::Others {
+                return self.give_way(leader).await;
+            }
+            proxy.call(add(leader)?).await?;
         }
+        self.standing().heard.send_replace(());
+        let mut looks = tokio::time::interval(LOOK_PERIOD);
         tracing::info!(name, network, leads, "registered with AHA");
         loop {
             tokio::select! {
@@ -149,6 +183,22 @@ impl Cell {
                         proxy.fini().await;
                     }
                     return Ok(());
+                }
+                _ = looks.tick(), if leader.is_some() => {
+                    let Some(leader) = &leader else { continue };
+                    let looked = tokio::time::timeout(LOOK_WAIT, self.look_at_leader(&proxy, leader, network)).await;
+                    let late = |_| err!("TimeOut", mesg = "AHA does not answer.");
+                    let looked = looked.map_err(late).and_then(|looked| looked);
+                    if looked.is_err() {
+                        proxy.fini().await;
+                    }
+                    let looked = looked?;
+                    self.standing().heard.send_replace(());
+                    match looked {
+                        NameIs::Mine => {}
+                        NameIs::Stale => drop(proxy.call(add(leader)?).await?),
+                        NameIs::Others => self.give_way(leader).await?,
+                    }
                 }
                 changed = ready.changed() => {
                     if changed.is_err() {

@@ -4,6 +4,7 @@ use myelin_cell::conf::{ConfDef, Kind, Reach, def};
 
 /// The table. `cortex:models` is ours; everything else has the original's name and meaning.
 pub const CORTEX_CONFS: &[ConfDef] = &[
+    def("nexslog:en", Kind::Bool, "true", Reach::Full, "Keep a log of all changes, which mirrors need."),
     def(
         "axon",
         Kind::Str,

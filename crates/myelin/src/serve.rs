@@ -37,16 +37,29 @@ pub async fn run(service: &str, args: &[String]) -> Result<u8> {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     std::fs::create_dir_all(&launch.dirn)?;
     myelin_cell::restore_from_env(&launch.dirn).await?;
-    myelin_cell::provision(&spec, &launch.dirn, &launch.conf).await?;
-    let _env = load_env(&spec, &launch)?;
-    settle_listen(&spec, &mut launch)?;
-    tracing::info!(service, dirn = %launch.dirn.display(), "starting");
+    if let Some(name) = &launch.name {
+        tracing::warn!(name, "the flag --name is accepted and not used: a service is offered under its usual names");
+    }
+    // A mirror that has to be rebuilt from its leader ends, and begins again here.
+    while run_once(service, &spec, &mut launch).await? {}
+    Ok(0)
+}
+
+/// Runs the service until it ends. Says whether it did so to begin anew.
+async fn run_once(service: &str, spec: &CellSpec, launch: &mut Launch) -> Result<bool> {
     let mut stop = StopSignals::new()?;
+    tokio::select! {
+        done = myelin_cell::provision(spec, &launch.dirn, &launch.conf) => done?,
+        () = stop.recv() => return Ok(false),
+    }
+    let _env = load_env(spec, launch)?;
+    settle_listen(spec, launch)?;
+    tracing::info!(service, dirn = %launch.dirn.display(), "starting");
     let cell = tokio::select! {
-        cell = start(service, &launch.dirn, launch.conf) => cell?,
+        cell = start(service, &launch.dirn, launch.conf.clone()) => cell?,
         () = stop.recv() => {
             tracing::info!(service, "asked to end while starting");
-            return Ok(0);
+            return Ok(false);
         }
     };
     let done = cell.done().clone();
@@ -54,13 +67,10 @@ pub async fn run(service: &str, args: &[String]) -> Result<u8> {
         stop.recv().await;
         done.cancel();
     });
-    if let Some(name) = launch.name {
-        tracing::warn!(name, "the flag --name is accepted and not used: a service is offered under its usual names");
-    }
     serve_https(&cell, launch.https).await?;
     tracing::info!(service, iden = cell.iden(), "running");
     cell.run_until_done().await?;
-    Ok(0)
+    Ok(cell.wants_resync())
 }
 
 /// The port that services offer HTTPS on unless they are told otherwise.

@@ -18,21 +18,7 @@ type Table = MethTable<CellApi>;
 const HANDOFF_WAIT: Duration = Duration::from_secs(30);
 
 pub(super) fn add(table: Table) -> Table {
-    missing(
-        leadership(streams(log(tasks(state(table))))),
-        &[
-            "dyncall",
-            "dyniter",
-            "getGcInfo",
-            "runGcCollect",
-            "getHiveKey",
-            "getHiveKeys",
-            "listHiveKey",
-            "popHiveKey",
-            "saveHiveTree",
-            "setHiveKey",
-        ],
-    )
+    missing(hive(leadership(streams(log(tasks(state(table)))))), &["dyncall", "dyniter", "getGcInfo", "runGcCollect"])
 }
 
 fn seconds(args: &Args, name: &str) -> Result<Option<Duration>> {
@@ -165,6 +151,10 @@ fn log(t: Table) -> Table {
         let (offs, valu) = nexus.issue(event)?;
         Ok(if follows { Value::Null } else { Value::list([offs.into(), valu]) })
     });
+    let t = admin(t, "confirmNexsOffs", "run, offs", |api, args| {
+        api.cell().nexus().confirm(args.str("run")?, offset(args, "offs")?);
+        Ok(Value::Null)
+    });
     t.call("waitNexsOffs", "offs, timeout=None", async |api, _, args: Args| {
         api.req_admin()?;
         Ok(api.cell().nexus().wait_offs(offset(&args, "offs")?, seconds(&args, "timeout")?).await)
@@ -174,6 +164,37 @@ fn log(t: Table) -> Table {
         let timeout = seconds(&args, "timeout")?;
         let urls = args.get("consumers").as_list().unwrap_or_default().to_vec();
         api.cell().trim_log(&urls, timeout).await
+    })
+}
+
+fn hive_path<'a>(args: &'a Args, name: &str) -> Result<Vec<&'a str>> {
+    let bad = || err!("BadArg", mesg = "A path of the hive is a list of str.", name = name);
+    match args.get(name) {
+        Value::Null => Ok(Vec::new()),
+        valu => valu.as_list().ok_or_else(bad)?.iter().map(|part| part.as_str().ok_or_else(bad)).collect(),
+    }
+}
+
+/// The tree of values that older services kept; nothing of this build is in it.
+fn hive(t: Table) -> Table {
+    let t = admin(t, "listHiveKey", "path=None", |api, args| {
+        let kids = api.cell().hive_kids(&hive_path(args, "path")?)?;
+        Ok(kids.map_or(Value::Null, |kids| kids.into_iter().map(|(name, _)| Value::from(name)).collect()))
+    });
+    let t = logged(t, "getHiveKeys", "path", |api, args| {
+        let kids = api.cell().hive_kids(&hive_path(args, "path")?)?.unwrap_or_default();
+        Ok(kids.into_iter().map(|(name, valu)| Value::list([name.into(), valu])).collect())
+    });
+    let t = logged(t, "getHiveKey", "path", |api, args| api.cell().hive_value(&hive_path(args, "path")?));
+    let t = logged(t, "saveHiveTree", "path=()", |api, args| {
+        api.cell().hive_tree(&hive_path(args, "path")?).map(Value::from)
+    });
+    let t = logged(t, "setHiveKey", "path, valu", |api, args| {
+        let event = vec![args.get("path").clone(), args.get("valu").clone()];
+        Ok(api.cell().nexus().push(crate::hive::NEXSIDEN, "hive:set", event, Map::new())?.1)
+    });
+    logged(t, "popHiveKey", "path", |api, args| {
+        Ok(api.cell().nexus().push(crate::hive::NEXSIDEN, "hive:pop", vec![args.get("path").clone()], Map::new())?.1)
     })
 }
 

@@ -18,6 +18,8 @@ const WINDOW: usize = 4096;
 const WINDOW_BYTES: usize = 64 << 20;
 /// Entries that share a commit at most.
 const BATCH: usize = 512;
+/// Entries that are compared with the leader's when a connection begins.
+const TAIL: usize = 16;
 /// How long to wait before looking whether changes are accepted again.
 const HELD_WAIT: Duration = Duration::from_secs(2);
 
@@ -77,10 +79,32 @@ impl Cell {
                 stream = proxy.genr(todo) => stream?,
                 () = stop.cancelled() => break,
             };
-            self.pump(stream, stop).await?;
+            let confirms =
+                info.get("features").and_then(|feats| feats.get("nexusconfirm")).is_some_and(Value::is_truthy);
+            tokio::select! {
+                pumped = self.pump(stream, stop) => pumped?,
+                never = self.confirm_to(proxy, confirms) => never?,
+            }
             self.set_ready(false);
         }
         Ok(())
+    }
+
+    /// Tells the leader how far this mirror is, with one call for all that was applied during the one before.
+    async fn confirm_to(&self, proxy: &Proxy, wanted: bool) -> Result<(), Lost> {
+        let mut applied = self.standing().applied.subscribe();
+        while wanted {
+            let next = *applied.borrow_and_update();
+            let todo = Todo::new("confirmNexsOffs").arg(self.run_id()).arg(next);
+            if let Err(error) = proxy.call(todo).await {
+                tracing::debug!(%error, "the leader could not be told how far this mirror is");
+                break;
+            }
+            if applied.changed().await.is_err() {
+                break;
+            }
+        }
+        std::future::pending().await
     }
 
     /// Finds out whether the peer can be followed, and prepares it.
@@ -121,7 +145,36 @@ impl Cell {
             );
             return Err(Lost::Fatal(err!("BadState", mesg = mesg)));
         }
+        self.compare_tails(proxy).await?;
         Ok(info)
+    }
+
+    /// Compares the last entries of the log with those that the leader has at their offsets: a service that led meanwhile
+    /// has others there.
+    async fn compare_tails(&self, proxy: &Proxy) -> Result<(), Lost> {
+        let nexus = self.nexus().clone();
+        let ours = tokio::task::spawn_blocking(move || nexus.tail(TAIL)).await;
+        let ours = ours.map_err(|error| err!("SynErr", mesg = format!("Reading the log failed: {error}.")))??;
+        let Some((from, _)) = ours.first() else { return Ok(()) };
+        let todo = Todo::new("getNexusChanges").arg(*from).kw("wait", false);
+        let mut stream = proxy.genr(todo).await?;
+        let mut ours = ours.iter().peekable();
+        while let Some((offs, entry)) = ours.peek() {
+            let Some(item) = stream.next().await else { break };
+            let theirs = Incoming::from_item(&item?)?;
+            if theirs.offs > *offs {
+                // The leader's log was trimmed up to there.
+                ours.next();
+            } else if theirs.offs == *offs {
+                if theirs.packed != *entry {
+                    let mesg =
+                        format!("This mirror has diverged: it has another change at offset {offs} than its leader.");
+                    return Err(Lost::Fatal(err!("BadState", mesg = mesg, offset = *offs)));
+                }
+                ours.next();
+            }
+        }
+        Ok(())
     }
 
     /// Moves one stream of changes into the log.
@@ -162,6 +215,7 @@ impl Cell {
             }
             if !batch.is_empty() {
                 let done = self.nexus().follow(batch).await?;
+                self.standing().applied.send_replace(self.nexus().index());
                 if let Some(error) = done.stop {
                     // What the store refuses may work later; an entry that cannot be understood never will.
                     let fatal = ["BadState", "NoSuchIden", "NoSuchName"].iter().any(|name| error.is(name));

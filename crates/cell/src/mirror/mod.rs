@@ -12,6 +12,8 @@
 
 mod lead;
 mod link;
+pub(crate) mod resync;
+pub(crate) mod rival;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -48,6 +50,10 @@ pub(crate) struct Standing {
     pub uplink: AtomicBool,
     /// In the real-time window, or itself the leader. Watched by the registration with AHA.
     pub ready: watch::Sender<bool>,
+    /// Marked whenever AHA has said that this leader is the one.
+    pub heard: watch::Sender<()>,
+    /// The first offset that is not committed here yet.
+    pub applied: watch::Sender<u64>,
     following: Mutex<Option<Following>>,
     /// One hand-over of leadership at a time.
     lead: tokio::sync::Mutex<()>,
@@ -110,6 +116,12 @@ impl Cell {
             cell.standing().uplink.store(false, Ordering::Release);
             if let Err(error) = ended {
                 cell.set_ready(false);
+                if cell.conf().is_on("mirror:resync") && error.is("BadState") {
+                    match cell.begin_resync(error.message()) {
+                        Ok(()) => return,
+                        Err(error) => tracing::error!(%error, "the rebuild could not be prepared"),
+                    }
+                }
                 let mesg = error.message().to_owned();
                 tracing::error!(%error, "following the leader has ended");
                 cell.nexus().add_hold(&format!("This mirror cannot follow its leader any more: {mesg}"));

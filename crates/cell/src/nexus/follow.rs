@@ -20,6 +20,12 @@ use super::{ApplyCx, Event, Nexus, NexusOffset};
 
 /// How long a change waits to come back when the connection broke while the leader was asked for it.
 const LOST_CALL_WAIT: Duration = Duration::from_secs(10);
+/// How long mirrors may take to confirm a change.
+const CONFIRM_WAIT: Duration = Duration::from_secs(30);
+/// Changes that wait for the end of a pause at most.
+const MAX_DELAYED: usize = 256;
+/// Runs of mirrors that are remembered at most.
+const MAX_MIRRORS: usize = 1000;
 /// How often those who wait look whether the service ends.
 const LOOK_PERIOD: Duration = Duration::from_millis(200);
 
@@ -59,12 +65,19 @@ pub(super) struct State {
     paused: AtomicBool,
     /// Changes that would be forwarded wait: this mirror is about to lead.
     forwards_held: AtomicBool,
+    /// Changes that wait for the end of a pause. Each holds a thread.
+    delayed: AtomicUsize,
     ending: AtomicBool,
     turn: Mutex<()>,
     turned: Condvar,
     upstream: RwLock<Option<(Arc<dyn Upstream>, Handle)>>,
     waiting: Mutex<HashMap<String, Waiter>>,
     forwarding: AtomicUsize,
+    /// How many mirrors must have a change before it is acknowledged.
+    min_mirrors: AtomicUsize,
+    /// Mirrors by the iden of their run, with the first offset that they have not yet.
+    mirrors: Mutex<HashMap<String, NexusOffset>>,
+    confirmed: Condvar,
 }
 
 impl State {
@@ -137,13 +150,73 @@ impl Nexus {
     /// Waits while the nexus is paused. Blocks.
     pub(super) fn wait_unpaused(&self) -> Result<()> {
         let state = &self.0.follow;
-        if state.paused.load(Ordering::Acquire) { state.wait_down(&state.paused) } else { Ok(()) }
+        if !state.paused.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let count = state.delayed.fetch_add(1, Ordering::AcqRel);
+        let done = if count < MAX_DELAYED {
+            state.wait_down(&state.paused)
+        } else {
+            let mesg = "The service is frozen, and too many changes wait already: try again when it has been resumed.";
+            Err(err!("IsReadOnly", mesg = mesg))
+        };
+        state.delayed.fetch_sub(1, Ordering::AcqRel);
+        done
     }
 
     /// No more waiting: the service ends.
     pub(crate) fn set_ending(&self) {
         self.0.follow.set(&self.0.follow.ending, true);
         self.fail_waiting(&err!("IsFini", mesg = "The service is ending."));
+    }
+
+    // ---- what mirrors have
+
+    /// Acknowledges a change only when so many mirrors have it.
+    pub fn set_min_mirrors(&self, count: usize) {
+        self.0.follow.min_mirrors.store(count, Ordering::Release);
+    }
+
+    /// How many mirrors must have a change before it is acknowledged.
+    pub fn min_mirrors(&self) -> usize {
+        self.0.follow.min_mirrors.load(Ordering::Acquire)
+    }
+
+    /// A mirror has everything below an offset, committed.
+    pub fn confirm(&self, run: &str, next: NexusOffset) {
+        let state = &self.0.follow;
+        let mut mirrors = state.mirrors.lock();
+        if mirrors.len() >= MAX_MIRRORS && !mirrors.contains_key(run) {
+            mirrors.clear();
+        }
+        mirrors.insert(run.to_owned(), next);
+        state.confirmed.notify_all();
+    }
+
+    /// Waits until enough mirrors have a change. Blocks.
+    pub(super) fn wait_mirrored(&self, offs: NexusOffset) -> Result<()> {
+        let state = &self.0.follow;
+        let wanted = state.min_mirrors.load(Ordering::Acquire);
+        // On a mirror the leader has seen to it.
+        if wanted == 0 || !self.is_leader() {
+            return Ok(());
+        }
+        let begun = Instant::now();
+        let mut mirrors = state.mirrors.lock();
+        loop {
+            let have = mirrors.values().filter(|next| **next > offs).count();
+            if have >= wanted {
+                return Ok(());
+            }
+            if begun.elapsed() > CONFIRM_WAIT || state.ending.load(Ordering::Acquire) {
+                let mesg = format!(
+                    "The change is made here, and {have} of {wanted} mirrors have confirmed it in time: it may be lost \
+                     with this service (nexus:min_mirrors)."
+                );
+                return Err(err!("TimeOut", mesg = mesg, offset = offs));
+            }
+            state.confirmed.wait_for(&mut mirrors, LOOK_PERIOD);
+        }
     }
 
     // ---- forwarding
@@ -265,7 +338,14 @@ impl Nexus {
                 Ok(handler) => handler,
                 Err(error) => return Followed { left: Vec::new(), stop: Some(error) },
             };
-            let done = self.log_and_apply(cx, &packed, |cx: &mut ApplyCx<'_>| handler.apply(cx, &event));
+            let done = self.log_and_apply(cx, &packed, |cx: &mut ApplyCx<'_>| {
+                let done = handler.apply(cx, &event);
+                if self.0.twice {
+                    cx.replay = true;
+                    drop(handler.apply(cx, &event));
+                }
+                done
+            });
             if let Err(error) = &done {
                 if self.index() == offs {
                     // Not logged: that is the store's error, and the entry is to come again.

@@ -106,6 +106,8 @@ struct Inner {
     behold: broadcast::Sender<Value>,
     started: AtomicBool,
     follow: follow::State,
+    /// A mirror applies each event twice, as after a crash: tests compare it with its leader then.
+    twice: bool,
 }
 
 struct Store {
@@ -155,6 +157,7 @@ impl Nexus {
             behold: broadcast::Sender::new(BEHOLD_BACKLOG),
             started: AtomicBool::new(false),
             follow: follow::State::default(),
+            twice: std::env::var_os("MYELIN_NEXUS_TWICE").is_some(),
         }))
     }
 
@@ -281,6 +284,7 @@ impl Nexus {
                 self.forward(&event)?
             };
             if let Some(done) = done {
+                self.wait_mirrored(done.0)?;
                 return Ok(done);
             }
         }
@@ -343,7 +347,8 @@ impl Nexus {
                 None => Ok(None),
                 Some(apply) => self.log_and_apply(cx, entry, apply).map(Some),
             })?;
-            if done.is_some() {
+            if let Some((offs, _)) = &done {
+                self.wait_mirrored(*offs)?;
                 return Ok(done);
             }
         }
@@ -430,6 +435,14 @@ impl Nexus {
     /// The lowest offset that the log still has.
     pub fn first(&self) -> NexusOffset {
         self.log().map_or(0, |log| log.first_offs())
+    }
+
+    /// The last entries of the log, packed, at most so many.
+    pub(crate) fn tail(&self, count: usize) -> Result<Vec<(NexusOffset, Vec<u8>)>> {
+        let Some(log) = self.log() else { return Ok(Vec::new()) };
+        let mut rows = log.read(log.next_offs().saturating_sub(count as u64))?;
+        rows.truncate(count);
+        Ok(rows)
     }
 
     /// Moves the index forward without an event (a cortex whose layers are ahead of its log). Says whether it did.

@@ -7,6 +7,7 @@ mod aha;
 mod axon;
 mod backup;
 mod enroll;
+mod lead;
 mod provision;
 mod roles;
 mod service;
@@ -57,10 +58,12 @@ pub const TOOLS: &[Tool] = &[
     tool!("axon.get", axon, get_args, get),
     tool!("axon.put", axon, put_args, put),
     tool!("service.backup", backup, backup_args, backup),
+    tool!("service.demote", lead, demote_args, demote),
     tool!("service.healthcheck", service, health_args, health),
     tool!("service.livebackup", backup, live_args, live),
     tool!("service.modrole", roles, args, run),
     tool!("service.moduser", users, args, run),
+    tool!("service.promote", lead, promote_args, promote),
     tool!("service.reload", service, reload_args, reload),
     tool!("service.shutdown", service, shutdown_args, shutdown),
     tool!("service.snapshot", backup, snapshot_args, snapshot),
@@ -68,10 +71,12 @@ pub const TOOLS: &[Tool] = &[
     tool!("storm", storm, args, run),
     // Names that the original keeps for older runbooks.
     tool!("backup", backup, backup_args, backup),
+    tool!("demote", lead, demote_args, demote),
     tool!("healthcheck", service, health_args, health),
     tool!("livebackup", backup, live_args, live),
     tool!("modrole", roles, args, run),
     tool!("moduser", users, args, run),
+    tool!("promote", lead, promote_args, promote),
     tool!("reload", service, reload_args, reload),
     tool!("shutdown", service, shutdown_args, shutdown),
     tool!("snapshot", backup, snapshot_args, snapshot),
