@@ -92,8 +92,11 @@ impl Cell {
 
     /// Tells the leader how far this mirror is, with one call for all that was applied during the one before.
     async fn confirm_to(&self, proxy: &Proxy, wanted: bool) -> Result<(), Lost> {
+        if !wanted {
+            return std::future::pending().await;
+        }
         let mut applied = self.standing().applied.subscribe();
-        while wanted {
+        loop {
             let next = *applied.borrow_and_update();
             let todo = Todo::new("confirmNexsOffs").arg(self.run_id()).arg(next);
             if let Err(error) = proxy.call(todo).await {
