@@ -59,6 +59,7 @@ impl Cell {
         };
         self.standing().uplink.store(true, Ordering::Release);
         self.nexus().del_hold(HOLD_LOST);
+        self.standing().applied.send_replace(self.nexus().index());
         let issuewait = info.get("features").and_then(|feats| feats.get("issuewait")).is_some_and(Value::is_truthy);
         uplink.proxy.send_replace(Some((proxy.clone(), issuewait)));
         let cell = info.get("cell").cloned().unwrap_or_default();
