@@ -115,6 +115,8 @@ class Box:
         path = DOCKER if image == 'ours' else os.path.dirname(sys.executable)
         env = {**os.environ, **self.env, 'MYELIN': opts.binary, 'MYELIN_SERVICE': self.kind}
         env['PATH'] = f'{path}:{os.environ["PATH"]}'
+        # A container has no certificates but those of its service.
+        env['HOME'] = self.dirn
         return env
 
     def start(self):

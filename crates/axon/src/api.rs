@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use myelin_cell::{CellApi, User};
 use myelin_error::{Result, err};
-use myelin_telepath::{Args, MethTable, Reply, TableApi, ValueStream};
+use myelin_telepath::{Api, Args, MethTable, Reply, TableApi, ValueStream};
 use myelin_value::{Value, msgpack};
 use parking_lot::Mutex;
 
@@ -155,7 +155,7 @@ fn writes(table: MethTable<AxonApi>) -> MethTable<AxonApi> {
         })
         .call("upload", "", async |api: Arc<AxonApi>, _, _| {
             api.need("upload")?;
-            Ok(Reply::Share(Arc::new(UploadShare(Mutex::new(Some(api.axon.upload()))))))
+            Ok(Reply::Share(upload_share(&api.axon)))
         })
         .blocking("del_", "sha256", |api, _, args| {
             api.need("del")?;
@@ -242,6 +242,11 @@ impl<I: Iterator<Item = Result<Arc<[u8]>>>> Iterator for MpkItems<I> {
             }
         }
     }
+}
+
+/// A new upload that a peer writes to.
+pub fn upload_share(axon: &Axon) -> Arc<dyn Api> {
+    Arc::new(UploadShare(Mutex::new(Some(axon.upload()))))
 }
 
 /// An upload that lives in a peer's session. It is taken out while a call works on it.

@@ -11,6 +11,7 @@ mod background;
 pub mod cmds;
 mod conf;
 mod cortex;
+mod feed;
 pub mod host;
 mod http;
 mod info;

@@ -15,7 +15,7 @@ use crate::Cortex;
 use crate::host::QueryUser;
 
 /// How many messages wait for a client before its query waits too.
-const MESSAGES: usize = 512;
+pub(crate) const MESSAGES: usize = 512;
 
 /// A sink that feeds a client's stream, and tells the query when the client is gone.
 struct Channel {
@@ -30,7 +30,7 @@ impl Sink for Channel {
 }
 
 /// Ends a query with its task: when the task is killed, or when nobody waits for the query any more.
-struct Guard {
+pub(crate) struct Guard {
     cancel: Arc<Cancel>,
     watch: tokio::task::JoinHandle<()>,
 }
@@ -89,7 +89,7 @@ impl Cortex {
     }
 
     /// Waits until a mirror has applied an offset that the options name.
-    async fn await_offset(&self, opts: &Map) -> Result<()> {
+    pub(crate) async fn await_offset(&self, opts: &Map) -> Result<()> {
         let Some(offs) = opts.get("nexsoffs").and_then(Value::as_u64) else { return Ok(()) };
         let timeout =
             opts.get("nexstimeout").and_then(|secs| secs.as_f64().or_else(|| secs.as_i64().map(|secs| secs as f64)));
@@ -148,7 +148,7 @@ impl Cortex {
         }
     }
 
-    fn begin(self: &Arc<Cortex>, name: &str, query: &StormQuery, user: CellUser) -> Result<(Task, Guard)> {
+    pub(crate) fn begin(self: &Arc<Cortex>, name: &str, query: &StormQuery, user: CellUser) -> Result<(Task, Guard)> {
         let info = Map::new().with("query", query.text.as_str()).with("view", &*query.view.iden());
         let task = self.cell.boss().promote(name, Some(user), info, Some(query.task.clone()))?;
         let (killed, cancel) = (task.cancel().clone(), query.cancel.clone());
@@ -202,7 +202,7 @@ impl Cortex {
         self.on_thread("count", caller, text, opts, |query| query.count().map(Value::from)).await
     }
 
-    async fn on_thread(
+    pub(crate) async fn on_thread(
         self: Arc<Cortex>,
         name: &str,
         caller: CellUser,
@@ -280,63 +280,7 @@ impl Cortex {
             futures::stream::unfold((rx, guard), async |(mut rx, guard)| Some((rx.recv().await?, (rx, guard))));
         Ok(stream.boxed())
     }
-
-    /// Adds nodes from packed nodes, in the options' view; what cannot be added is left out.
-    ///
-    /// # Errors
-    /// `AuthDeny`, `NoSuchName` for a format other than `syn.nodes`.
-    pub async fn add_feed(
-        self: Arc<Cortex>,
-        caller: CellUser,
-        name: String,
-        items: Value,
-        view: Value,
-    ) -> Result<Value> {
-        if name != "syn.nodes" {
-            return Err(err!(
-                "NoSuchName",
-                mesg = format!("There is no feed format {name}: there is syn.nodes."),
-                name = name
-            ));
-        }
-        let mut opts = Map::new();
-        if !view.is_null() {
-            opts.insert("view", view);
-        }
-        let (query, user) = self.query(&caller, FEED, &Value::from(opts))?;
-        let layer = query.view.layers().first().cloned().unwrap_or_else(|| Arc::from(""));
-        user.confirm(&["feed:data", "syn", "nodes"], Some(&layer))?;
-        // Whoever may feed a layer may make what the feed holds.
-        let root = self.cell.auth().root()?;
-        let opts = query.opts.clone().with("vars", Map::new().with("items", items)).with("view", &*query.view.iden());
-        self.on_thread("feeddata", root, FEED.to_owned(), opts.into(), |query| query.count().map(|_| Value::Null)).await
-    }
 }
-
-/// Adds packed nodes one by one. Whatever does not fit the model is passed over, as a feed of mixed quality needs it.
-pub(crate) const FEED: &str = "
-for $item in $items {
-    try {
-        ($ndef, $info) = $item
-        ($form, $valu) = $ndef
-        [ *$form = $valu ]
-        for ($name, $propvalu) in $info.props {
-            if ($name = '.created') { continue }
-            if $name.startswith('.') { $name = $name.slice(1) [ .$name ?= $propvalu ] }
-            else { [ :$name ?= $propvalu ] }
-        }
-        for ($tag, $ival) in $info.tags {
-            if ($ival.0 = (null)) { [ +?#$tag ] }
-            else { [ +?#$tag = $ival ] }
-        }
-        for ($tag, $tagprops) in $info.tagprops {
-            for ($name, $propvalu) in $tagprops { [ +#$tag:$name ?= $propvalu ] }
-        }
-        for ($name, $datavalu) in $info.nodedata { $node.data.set($name, $datavalu) }
-        for ($verb, $n2iden) in $info.edges { [ +($verb)> { yield $n2iden } ] }
-    } catch * as error { }
-}
-";
 
 /// The packed nodes of a query, each with those of its edges that lead to another of them.
 pub(crate) fn export_nodes(query: &StormQuery) -> Result<impl Iterator<Item = Result<Value>> + use<>> {

@@ -95,7 +95,11 @@ impl Running {
     }
 }
 
-async fn end(cell: &Cell) -> Result<()> {
+/// Ends a service in order.
+///
+/// # Errors
+/// What its last writes give.
+pub async fn end(cell: &Cell) -> Result<()> {
     if let Some(dmon) = cell.dmon() {
         dmon.fini().await;
     }

@@ -46,7 +46,7 @@ pub fn print() -> Result<u8> {
         Cell::base_events().iter().chain(Cortex::event_names()).map(|name| (*name).to_owned()).collect(),
     );
     kinds.insert("options", options());
-    kinds.insert("tools", TOOLS.iter().map(|tool| tool.name.to_owned()).chain(["storm.__main__".to_owned()]).collect());
+    kinds.insert("tools", TOOLS.iter().map(|tool| tool.name.to_owned()).collect());
     println!("{}", serde_json::to_string_pretty(&kinds).unwrap_or_default());
     Ok(0)
 }

@@ -68,6 +68,7 @@ pub mod ctl;
 pub mod edit;
 mod embeds;
 pub mod expr;
+pub mod feed;
 pub mod glob;
 pub mod host;
 pub mod item;

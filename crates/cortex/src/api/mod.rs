@@ -1,5 +1,6 @@
 //! What peers may call of a cortex, and the permission each call needs.
 
+mod feed;
 mod model;
 mod records;
 mod services;
@@ -49,7 +50,7 @@ impl TableApi for CoreApi {
         static TABLE: OnceLock<MethTable<CoreApi>> = OnceLock::new();
         TABLE.get_or_init(|| {
             let table = MethTable::new().extend(CellApi::table(), |api: &Arc<CoreApi>| api.base.clone());
-            services::add(storm::add(records::add(model::add(table))))
+            feed::add(services::add(storm::add(records::add(model::add(table)))))
         })
     }
 

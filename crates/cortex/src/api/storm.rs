@@ -26,10 +26,6 @@ pub(super) fn add(table: MethTable<CoreApi>) -> MethTable<CoreApi> {
             let (text, opts) = query_of(&args)?;
             api.core.clone().export_storm(api.user(), text, opts).await
         })
-        .call("addFeedData", "name, items, *, viewiden=None", async |api: Arc<CoreApi>, _, args| {
-            let (name, items) = (args.str("name")?.to_owned(), args.get("items").clone());
-            api.core.clone().add_feed(api.user(), name, items, args.get("viewiden").clone()).await
-        })
         .blocking("reqValidStorm", "text, opts=None", |_, _, args| {
             crate::info::check_storm(args.str("text")?, args.get("opts"))?;
             Ok(true)

@@ -2,28 +2,23 @@
 
 use myelin_error::{Error, err};
 use myelin_storm::item::Genr;
-use myelin_storm::ops::NodeGenr;
-use myelin_storm::rt::{SubOpts, var_map};
-use myelin_storm::{Arg, Args, Dflt, Flow, FuncDef, Item, LibDef, Registry, Rt, StormQuery};
+use myelin_storm::{Arg, Args, Dflt, Flow, FuncDef, Item, LibDef, Node, Registry, Rt, StormQuery};
 use myelin_telepath::Todo;
 use myelin_value::{Value, msgpack};
 
 use super::axon::unhex;
 use super::{core, data};
-use crate::queries::{FEED, export_nodes};
-
-/// Nodes that are read from a file before they are added.
-const BATCH: usize = 1000;
+use crate::queries::export_nodes;
 
 static FEEDS: LibDef = LibDef {
     path: "feed",
     funcs: &[
         FuncDef::rw("genr", &[Arg::req("name"), Arg::req("data")], |rt, _, args| {
-            let mut nodes = begin(rt, &args)?;
-            Ok(Item::Genr(Genr::from_fn(move || Ok(nodes.next()?.map(|(node, _)| Item::Node(node))))))
+            let mut nodes = begin(rt, &args)?.into_iter();
+            Ok(Item::Genr(Genr::from_fn(move || Ok(nodes.next().map(Item::Node)))))
         }),
         FuncDef::rw("ingest", &[Arg::req("name"), Arg::req("data")], |rt, _, args| {
-            drain(rt, begin(rt, &args)?)?;
+            begin(rt, &args)?;
             Ok(Item::NULL)
         }),
         FuncDef::ro("list", &[], |_, _, _| Ok(data(crate::info::feeds()))),
@@ -44,8 +39,8 @@ pub fn register(registry: &mut Registry) {
     registry.add_lib(&EXPORT);
 }
 
-/// The nodes of a feed as they are added.
-fn begin(rt: &Rt, args: &Args) -> Flow<NodeGenr> {
+/// The nodes of a feed, once they are added. Whoever may feed a layer may make what the feed holds.
+fn begin(rt: &Rt, args: &Args) -> Flow<Vec<Node>> {
     let (name, items) = (args.str(rt, 0)?, args.prim(rt, 1)?);
     let perm: Vec<&str> = std::iter::once("feed:data").chain(name.split('.')).collect();
     rt.layer_confirm(&perm)?;
@@ -53,44 +48,25 @@ fn begin(rt: &Rt, args: &Args) -> Flow<NodeGenr> {
         let mesg = format!("There is no feed format {name}: there is syn.nodes.");
         return Err(err!("NoSuchName", mesg = mesg, name = &*name).into());
     }
-    nodes(rt, items)
-}
-
-fn nodes(rt: &Rt, items: Value) -> Flow<NodeGenr> {
-    let query = rt.parse(FEED)?;
-    let vars = var_map([("items", Item::Val(items))]);
-    let sub = rt.sub(&query, SubOpts { vars, funcscope: true, ..SubOpts::default() })?;
-    // Whoever may feed a layer may make what the feed holds.
-    sub.set_asroot(true);
-    sub.execute()
-}
-
-fn drain(rt: &Rt, mut nodes: NodeGenr) -> Flow<u64> {
-    let mut count = 0;
-    while nodes.next()?.is_some() {
-        rt.tick()?;
-        count += 1;
-    }
-    Ok(count)
+    let mut nodes = Vec::new();
+    let items = items.as_list().unwrap_or_default().iter().cloned().map(Ok);
+    myelin_storm::feed::add(rt, items, |_, node| {
+        nodes.push(node.clone());
+        Ok(())
+    })?;
+    Ok(nodes)
 }
 
 fn from_axon(rt: &Rt, _lib: &Item, args: Args) -> Flow<Item> {
     let sha256 = args.str(rt, 0)?;
     rt.layer_confirm(&["node"])?;
     let bytes = unhex(&sha256)?;
-    let mut items = core(rt)?.stores.axon.genr(Todo::new("iterMpkFile").arg(&*sha256), |axon| {
+    let items = core(rt)?.stores.axon.genr(Todo::new("iterMpkFile").arg(&*sha256), |axon| {
         let axon = axon.clone();
         Ok(Box::new(axon.mpk_items(&bytes)?))
     })?;
-    let mut count = 0;
-    loop {
-        let batch: Vec<Value> = items.by_ref().take(BATCH).collect::<Result<_, Error>>()?;
-        if batch.is_empty() {
-            return Ok(Item::from(count));
-        }
-        count += i64::try_from(batch.len()).unwrap_or(0);
-        drain(rt, nodes(rt, Value::from(batch))?)?;
-    }
+    let count = myelin_storm::feed::add(rt, items, |_, _| Ok(()))?;
+    Ok(Item::from(i64::try_from(count).unwrap_or(0)))
 }
 
 fn to_axon(rt: &Rt, _lib: &Item, args: Args) -> Flow<Item> {

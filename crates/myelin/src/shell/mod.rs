@@ -18,6 +18,7 @@ use myelin_telepath::{Proxy, Todo, yaml};
 use myelin_value::{Map, Value};
 
 use print::Printer;
+pub use print::{plain, time_text};
 
 /// Arguments of the shell.
 #[derive(Args, Clone, Debug, Default)]
@@ -55,7 +56,11 @@ pub async fn run(args: ShellArgs) -> Result<u8> {
     }
 }
 
-fn load_opts(path: &Path) -> Result<Map> {
+/// Query options from a JSON or YAML file.
+///
+/// # Errors
+/// `NoSuchFile`, `BadArg`, and what is wrong with the text.
+pub fn load_opts(path: &Path) -> Result<Map> {
     let name = path.display().to_string();
     match yaml::load_file(path)? {
         Some(Value::Map(opts)) => Ok((*opts).clone()),

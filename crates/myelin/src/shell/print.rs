@@ -165,7 +165,7 @@ fn span_text(valu: &Value) -> Option<String> {
 }
 
 /// Milliseconds since the epoch as the platform prints them; `?` for an open end.
-fn time_text(valu: &Value) -> String {
+pub fn time_text(valu: &Value) -> String {
     let Some(millis) = valu.as_i64() else { return plain(Some(valu)) };
     if millis == i64::MAX {
         return "?".to_owned();

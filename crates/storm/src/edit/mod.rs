@@ -104,6 +104,11 @@ impl<'r> Editor<'r> {
         Editor { rt, protos: IndexMap::new() }
     }
 
+    /// The query it belongs to.
+    pub fn rt(&self) -> &'r Rt {
+        self.rt
+    }
+
     /// Begins to edit a node that is there.
     ///
     /// # Errors

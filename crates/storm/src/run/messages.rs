@@ -304,6 +304,27 @@ impl StormQuery {
         }
     }
 
+    /// Adds packed nodes in the query's view, on its user's behalf; the text of the query plays no part. `each` gets every
+    /// node that was stored, packed. The number of nodes.
+    ///
+    /// # Errors
+    /// What reading the items and storing them gives, and what the function gives.
+    pub fn feed(
+        &self,
+        items: impl IntoIterator<Item = Result<Value>>,
+        mut each: impl FnMut(Value) -> Result<()>,
+    ) -> Result<u64> {
+        let shared = self.shared(Arc::new(crate::rt::NoSink));
+        let done = self.start(&shared).and_then(|(rt, _)| {
+            crate::feed::add(&rt, items, |rt, node| {
+                let (ndef, info) = node.pack(rt, false)?;
+                each(Value::list([ndef, info.into()]))
+            })
+        });
+        shared.release();
+        done.map_err(|ctl| ctl.into_error().unwrap_or_else(|| Error::mesg("SynErr", "The feed was ended.")))
+    }
+
     /// Hands every packed node to a function, as `iterStormPodes` and `exportStorm` need it.
     ///
     /// # Errors
