@@ -104,7 +104,8 @@ async def cortexes(base):
         tool('cellauth', url, 'modify', '--addrole', 'ninjas')
         tool('cellauth', url, 'modify', '--grant', 'ninjas', 'visi')
         tool('cellauth', url, 'modify', '--addrule', '!node.add', 'visi')
-        mine, other_said = (func('cellauth', url, 'list', 'visi') for func in (tool, theirs))
+        # The first line says that the tool is deprecated, in words of each.
+        mine, other_said = (func('cellauth', url, 'list', 'visi').split('\n', 1)[1] for func in (tool, theirs))
         assert mine == other_said, (mine, other_said)
         assert 'deny: node.add' in mine and 'role: ninjas' in mine, mine
         tool('cellauth', url, 'modify', '--delrule', '0', 'visi')
