@@ -57,8 +57,7 @@ impl Cortex {
         let work = move |query: myelin_storm::StormQuery| {
             let byts = myelin_axon::sha256_of(&sha256)?;
             let todo = Todo::new("iterMpkFile").arg(sha256);
-            let items =
-                core.stores.axon.genr(todo, |axon| Ok(Box::new(myelin_axon::api::MpkItems::new(axon.get(&byts)?))))?;
+            let items = core.stores.axon.genr(todo, |axon| Ok(Box::new(axon.mpk_items(&byts)?)))?;
             query.feed(items, |_| Ok(())).map(Value::from)
         };
         self.on_thread("feeddata", caller, String::new(), opts, work).await
