@@ -19,6 +19,8 @@ pub const CORTEX_CONFS: &[ConfDef] = &[
         Reach::Full,
         "Telepath URL of the jsonstor to use; without it the cortex has one of its own.",
     ),
+    // On, where other services have it off.
+    def("nexslog:en", Kind::Bool, "true", Reach::Full, "Keep a log of all changes, which mirrors need."),
     def("cron:enable", Kind::Bool, "true", Reach::Full, "Run cron jobs."),
     def("trigger:enable", Kind::Bool, "true", Reach::Full, "Run triggers."),
     def(
