@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use myelin_error::{Result, err};
-use myelin_telepath::{Client, OnLink, Proxy, Todo};
+use myelin_telepath::aha::AhaUrls;
+use myelin_telepath::{Client, OnLink, Proxy, Todo, UrlInfo};
 use myelin_value::{Map, Value};
 
 use crate::Cell;
@@ -95,7 +96,7 @@ impl Cell {
         }
     }
 
-    /// Keeps the list of servers that AHA tells of, for the next start.
+    /// Keeps the list of servers that AHA tells of, and goes by it.
     async fn learn_registry(&self, proxy: &Proxy) -> Result<()> {
         let user = self.conf().str("aha:user").unwrap_or_else(|| "root".to_owned());
         let told = proxy.call(Todo::new("getAhaUrls").kw("user", user)).await?;
@@ -108,6 +109,11 @@ impl Cell {
         let plain = listed(&old).first().and_then(Value::as_str).is_some_and(|url| url.starts_with("tcp://"));
         if !told.is_truthy() || plain || listed(&told) == listed(&old) {
             return Ok(());
+        }
+        // In this run, too: the server that told it may be gone when it is needed.
+        myelin_telepath::aha::add_urls(&AhaUrls::from_value(&told)?);
+        if let Some(client) = self.inner().aha.get() {
+            client.set_urls(listed(&told).iter().map(UrlInfo::from_value).collect::<Result<_>>()?);
         }
         self.conf().modify(&Map::new().with("aha:registry", told))
     }

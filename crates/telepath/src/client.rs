@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use futures::future::BoxFuture;
 use myelin_error::{Error, Result, err};
 use myelin_value::Value;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -38,7 +38,7 @@ impl Drop for Inner {
 }
 
 struct State {
-    urls: Vec<UrlInfo>,
+    urls: RwLock<Arc<Vec<UrlInfo>>>,
     links: Mutex<Links>,
     /// Counts changes of `links`, so that waiters look again.
     changed: watch::Sender<u64>,
@@ -59,7 +59,7 @@ impl Client {
     /// Must be called on a tokio runtime, which then runs its task.
     pub fn new(urls: Vec<UrlInfo>, onlink: Option<OnLink>) -> Client {
         let state = Arc::new(State {
-            urls,
+            urls: RwLock::new(Arc::new(urls)),
             links: Mutex::default(),
             changed: watch::Sender::new(0),
             onlinks: Mutex::new(onlink.into_iter().collect()),
@@ -83,12 +83,18 @@ impl Client {
         Ok(Client::new(vec![UrlInfo::parse(url)?], None))
     }
 
+    /// Replaces the URLs, for the next connection.
+    pub fn set_urls(&self, urls: Vec<UrlInfo>) {
+        *self.0.state.urls.write() = Arc::new(urls);
+    }
+
     /// Adds a function to be called with each new connection, and calls it with those there are.
     pub async fn on_link(&self, func: OnLink) {
         self.0.state.onlinks.lock().push(func.clone());
         let proxies = self.0.state.links.lock().proxies.clone();
         for proxy in proxies {
-            func(proxy, self.0.state.urls.first().cloned().unwrap_or_default()).await;
+            let first = self.0.state.urls.read().first().cloned();
+            func(proxy, first.unwrap_or_default()).await;
         }
     }
 
@@ -169,7 +175,7 @@ impl State {
     }
 
     fn timed_out(&self, limit: Duration) -> Error {
-        let urls: Vec<String> = self.urls.iter().map(UrlInfo::sanitized).collect();
+        let urls: Vec<String> = self.urls.read().iter().map(UrlInfo::sanitized).collect();
         let why = match &self.links.lock().trouble {
             Some(e) => format!(" The last try: {e}"),
             None => String::new(),
@@ -225,7 +231,7 @@ async fn open(info: &UrlInfo) -> Result<Found> {
 
 async fn run(state: Arc<State>) {
     let work = async {
-        if let Some((client, name)) = keep_linked(&state, &state.urls).await {
+        if let Some((client, name)) = keep_linked(&state, None).await {
             follow_pool(&state, client, &name).await;
         }
     };
@@ -233,12 +239,19 @@ async fn run(state: Arc<State>) {
     state.drop_all().await;
 }
 
-/// Keeps one connection to one of the URLs. Returns only when they turn out to name a pool.
-async fn keep_linked(state: &State, urls: &[UrlInfo]) -> Option<(Client, String)> {
+/// Keeps one connection to one of the client's URLs, or to a given one. Returns only when they turn out to name a pool.
+async fn keep_linked(state: &State, only: Option<UrlInfo>) -> Option<(Client, String)> {
     let mut logged: Option<Instant> = None;
-    for info in urls.iter().cycle() {
-        match open(info).await {
-            Ok(Found::Proxy(proxy)) => state.use_until_fini(proxy, info).await,
+    for turn in 0_usize.. {
+        let info = match &only {
+            Some(info) => info.clone(),
+            None => {
+                let urls = state.urls.read();
+                urls.get(turn.checked_rem(urls.len())?)?.clone()
+            }
+        };
+        match open(&info).await {
+            Ok(Found::Proxy(proxy)) => state.use_until_fini(proxy, &info).await,
             Ok(Found::Pool(client, name)) => return Some((client, name)),
             Err(e) => {
                 if logged.is_none_or(|when| when.elapsed() > LOG_PERIOD) {
@@ -289,7 +302,6 @@ async fn follow_once(state: &Arc<State>, client: &Client, name: &str, all: &Canc
 
 async fn run_member(state: Arc<State>, name: String, token: CancellationToken) {
     let info = UrlInfo::default().with("scheme", "aha").with("host", name).with("path", "");
-    let urls = [info];
-    let work = Box::pin(keep_linked(&state, &urls)) as BoxFuture<'_, Option<(Client, String)>>;
+    let work = Box::pin(keep_linked(&state, Some(info))) as BoxFuture<'_, Option<(Client, String)>>;
     tokio::select! { _ = work => {}, () = token.cancelled() => {} }
 }
