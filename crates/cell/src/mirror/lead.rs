@@ -97,8 +97,7 @@ impl Cell {
     /// A new term begins: whoever led in an older one learns of it with the next thing it hears from any of us. Blocks.
     fn begin_term(&self) -> Result<()> {
         let term = self.term()? + 1;
-        self.nexus().push(self.iden(), "cell:vers:set", vec![TERM.into(), term.into()], Map::new())?;
-        Ok(())
+        self.nexus().push_unconfirmed(self.iden(), "cell:vers:set", vec![TERM.into(), term.into()]).map(drop)
     }
 
     /// What a leader does when it becomes one. Blocks.
@@ -106,7 +105,7 @@ impl Cell {
         let ours = NEXUS_VERSION;
         if self.nexus_version()? < ours {
             let vers = Value::list([ours.0.into(), ours.1.into()]);
-            self.nexus().push(self.iden(), "nexs:vers:set", vec![vers], Map::new())?;
+            self.nexus().push_unconfirmed(self.iden(), "nexs:vers:set", vec![vers])?;
         }
         self.set_active(true);
         Ok(())

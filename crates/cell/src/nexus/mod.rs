@@ -274,6 +274,19 @@ impl Nexus {
 
     /// Logs and applies an event, or has the leader do it, with the `meta` of whoever forwarded it. Blocks.
     pub fn issue(&self, event: Event) -> Result<(NexusOffset, Value)> {
+        let done = self.issue_unconfirmed(event)?;
+        self.wait_mirrored(done.0)?;
+        Ok(done)
+    }
+
+    /// [`Nexus::push`] without waiting for mirrors to confirm it: what a new leader has to say before it has any.
+    pub(crate) fn push_unconfirmed(&self, nexsiden: &str, event: &str, args: Vec<Value>) -> Result<Value> {
+        let (nexsiden, name) = (nexsiden.to_owned(), event.to_owned());
+        let event = Event { nexsiden, name, args, kwargs: Map::new(), meta: Map::new() };
+        self.issue_unconfirmed(event).map(|(_, valu)| valu)
+    }
+
+    fn issue_unconfirmed(&self, event: Event) -> Result<(NexusOffset, Value)> {
         let mut entry = None;
         loop {
             let done = if self.is_leader() {
@@ -284,7 +297,6 @@ impl Nexus {
                 self.forward(&event)?
             };
             if let Some(done) = done {
-                self.wait_mirrored(done.0)?;
                 return Ok(done);
             }
         }
