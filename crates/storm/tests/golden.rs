@@ -9,14 +9,17 @@
 //! node: inet:fqdn=vertex.link
 //! ====
 //! ```
-//! The blocks of a file run one after the other on one host.
+//! The blocks of a file run one after the other on one host, whose model has the forms of `golden/model.json` besides the
+//! shipped ones. A line `#!{…}` holds the options of its query.
 
 use std::fmt::Write as _;
 use std::path::Path;
 
+use myelin_model::ext::ExtModel;
 use myelin_model::types::py;
-use myelin_storm::testing::{Bench, Said};
-use myelin_value::Value;
+use myelin_storm::Registry;
+use myelin_storm::testing::{Bench, Said, shipped_model};
+use myelin_value::{Map, Value};
 
 fn shown(said: &Said) -> String {
     let mut text = String::new();
@@ -43,14 +46,32 @@ fn shown(said: &Said) -> String {
     text
 }
 
+fn bench() -> Bench {
+    let added = myelin_value::json::parse(include_bytes!("golden/model.json")).expect("a model in JSON");
+    let mut model = (*shipped_model()).clone();
+    let warnings = ExtModel::default().missing_from(&added).expect("definitions").load(&mut model);
+    assert_eq!(warnings, Vec::<String>::new());
+    Bench::with_model(Registry::builtin(), std::sync::Arc::new(model))
+}
+
+fn options(query: &str) -> Map {
+    let line = query.lines().find_map(|line| line.strip_prefix("#!"));
+    let opts = line.map(|line| myelin_value::json::parse(line.as_bytes()).expect("options in JSON"));
+    opts.and_then(|opts| opts.as_map().cloned()).unwrap_or_default()
+}
+
 fn check(path: &Path) {
     let text = std::fs::read_to_string(path).expect("readable");
-    let bench = Bench::new();
+    let bench = bench();
     let mut made = String::new();
     for block in text.split("====\n").filter(|block| !block.trim().is_empty()) {
         let query = block.split_once("----\n").map_or(block, |(query, _)| query);
-        let storm: String = query.lines().filter(|line| !line.starts_with("# ")).collect::<Vec<_>>().join("\n");
-        let _ = write!(made, "{query}----\n{}====\n", shown(&bench.storm(&storm)));
+        let storm: String = query
+            .lines()
+            .filter(|line| !line.starts_with("# ") && !line.starts_with("#!"))
+            .collect::<Vec<_>>()
+            .join("\n");
+        let _ = write!(made, "{query}----\n{}====\n", shown(&bench.storm_opts(&storm, options(query))));
     }
     if std::env::var_os("UPDATE").is_some() {
         std::fs::write(path, made).expect("writable");
