@@ -63,7 +63,7 @@ impl Cell {
             (self.aha_name(), self.conf().str("aha:network"), self.inner().aha.get())
         else {
             let mesg = "Enumerating mirror URLs is only supported when AHA is configured";
-            return Err(err!("BadConfValu", mesg = mesg, name = "aha:registry"));
+            return Err(err!("BadConfValu", mesg = mesg));
         };
         let full = format!("{name}.{network}");
         let told = client.proxy(Some(WAIT)).await?.call(Todo::new("getAhaSvcMirrors").arg(&full)).await?;

@@ -57,7 +57,7 @@ fn answer(status: StatusCode, body: Map) -> Response {
             (StatusCode::BAD_REQUEST, json::to_json_text(&body.into()).unwrap_or_default())
         }
     };
-    (status, [(CONTENT_TYPE, HeaderValue::from_static("application/json"))], text).into_response()
+    (status, [(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=UTF-8"))], text).into_response()
 }
 
 impl IntoResponse for Reply {

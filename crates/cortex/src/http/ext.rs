@@ -202,7 +202,9 @@ async fn respond(iden: String, mut messages: ValueStream) -> Result<Response, Fa
             Body::from_stream(futures::stream::once(std::future::ready(first)).chain(rest))
         }
     };
-    headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("text/html; charset=UTF-8"));
+    if !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+        headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("text/html; charset=UTF-8"));
+    }
     Ok((status, headers, body).into_response())
 }
 

@@ -53,7 +53,7 @@ fn node<'a>(args: &'a Args, indx: usize, func: &str) -> Flow<&'a Node> {
     }
 }
 
-fn copy_data(rt: &Rt, _lib: &Item, args: Args) -> Flow<Item> {
+pub(super) fn copy_data(rt: &Rt, _lib: &Item, args: Args) -> Flow<Item> {
     let (src, dst, over) = (node(&args, 0, "copyData")?, node(&args, 1, "copyData")?, args.bool(rt, 2)?);
     let mut editor = Editor::new(rt);
     let buid = editor.load(dst)?;
@@ -69,7 +69,7 @@ fn copy_data(rt: &Rt, _lib: &Item, args: Args) -> Flow<Item> {
     Ok(Item::NULL)
 }
 
-fn copy_edges(rt: &Rt, _lib: &Item, args: Args) -> Flow<Item> {
+pub(super) fn copy_edges(rt: &Rt, _lib: &Item, args: Args) -> Flow<Item> {
     let (src, dst) = (node(&args, 0, "copyEdges")?, node(&args, 1, "copyEdges")?);
     let (mut editor, mut verbs) = (Editor::new(rt), HashSet::new());
     let buid = editor.load(dst)?;
@@ -111,7 +111,7 @@ fn copy_ext_props(rt: &Rt, _lib: &Item, args: Args) -> Flow<Item> {
     Ok(Item::NULL)
 }
 
-fn copy_tags(rt: &Rt, _lib: &Item, args: Args) -> Flow<Item> {
+pub(super) fn copy_tags(rt: &Rt, _lib: &Item, args: Args) -> Flow<Item> {
     let (src, dst, over) = (node(&args, 0, "copyTags")?, node(&args, 1, "copyTags")?, args.bool(rt, 2)?);
     let mut editor = Editor::new(rt);
     let buid = editor.load(dst)?;

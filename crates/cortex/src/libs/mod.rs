@@ -5,6 +5,7 @@ pub mod fire;
 mod fuse;
 mod layer;
 mod migration;
+mod migrations;
 mod model;
 mod modelext;
 mod queue;
@@ -21,6 +22,7 @@ pub fn register(registry: &mut Registry) {
     auth::register(registry);
     layer::register(registry);
     migration::register(registry);
+    migrations::register(registry);
     model::register(registry);
     modelext::register(registry);
     queue::register(registry);

@@ -14,8 +14,8 @@ struct HotFix {
     version: [i64; 3],
     title: &'static str,
     notes: &'static [&'static str],
-    /// What it does in each view.
-    each: &'static str,
+    /// The queries that it runs in each view.
+    each: &'static [&'static str],
 }
 
 const FIXES: &[HotFix] = &[
@@ -23,33 +23,34 @@ const FIXES: &[HotFix] = &[
         version: [1, 0, 0],
         title: "Make the nodes that properties refer to and that were once not made with them.",
         notes: &[],
-        each: "
-            { inet:dns:request:query:name:fqdn [ inet:fqdn=:query:name:fqdn ] | spin }
-            { inet:dns:request:query:name:ipv4 [ inet:ipv4=:query:name:ipv4 ] | spin }
-            { inet:dns:request:query:name:ipv6 [ inet:ipv6=:query:name:ipv6 ] | spin }
-            { inet:dns:query:name:fqdn [ inet:fqdn=:name:fqdn ] | spin }
-            { inet:dns:query:name:ipv4 [ inet:ipv4=:name:ipv4 ] | spin }
-            { inet:dns:query:name:ipv6 [ inet:ipv6=:name:ipv6 ] | spin }
-            { inet:asnet4:net4:min [ inet:ipv4=:net4:min ] [ inet:ipv4=:net4:max ] | spin }
-            { inet:asnet6:net6:min [ inet:ipv6=:net6:min ] [ inet:ipv6=:net6:max ] | spin }
-            { inet:whois:iprec:net4:min [ inet:ipv4=:net4:min ] [ inet:ipv4=:net4:max ] | spin }
-            { inet:whois:iprec:net6:min [ inet:ipv6=:net6:min ] [ inet:ipv6=:net6:max ] | spin }
-            { it:app:snort:hit:src:ipv4 [ inet:ipv4=:src:ipv4 ] | spin }
-            { it:app:snort:hit:src:ipv6 [ inet:ipv6=:src:ipv6 ] | spin }
-            { it:app:snort:hit:dst:ipv4 [ inet:ipv4=:dst:ipv4 ] | spin }
-            { it:app:snort:hit:dst:ipv6 [ inet:ipv6=:dst:ipv6 ] | spin }",
+        each: &[
+            "inet:dns:request:query:name:fqdn [ inet:fqdn=:query:name:fqdn ]",
+            "inet:dns:request:query:name:ipv4 [ inet:ipv4=:query:name:ipv4 ]",
+            "inet:dns:request:query:name:ipv6 [ inet:ipv6=:query:name:ipv6 ]",
+            "inet:dns:query:name:fqdn [ inet:fqdn=:name:fqdn ]",
+            "inet:dns:query:name:ipv4 [ inet:ipv4=:name:ipv4 ]",
+            "inet:dns:query:name:ipv6 [ inet:ipv6=:name:ipv6 ]",
+            "inet:asnet4:net4:min [ inet:ipv4=:net4:min inet:ipv4=:net4:max ]",
+            "inet:asnet6:net6:min [ inet:ipv6=:net6:min inet:ipv6=:net6:max ]",
+            "inet:whois:iprec:net4:min [ inet:ipv4=:net4:min inet:ipv4=:net4:max ]",
+            "inet:whois:iprec:net6:min [ inet:ipv6=:net6:min inet:ipv6=:net6:max ]",
+            "it:app:snort:hit:src:ipv4 [ inet:ipv4=:src:ipv4 ]",
+            "it:app:snort:hit:src:ipv6 [ inet:ipv6=:src:ipv6 ]",
+            "it:app:snort:hit:dst:ipv4 [ inet:ipv4=:dst:ipv4 ]",
+            "it:app:snort:hit:dst:ipv6 [ inet:ipv6=:dst:ipv6 ]",
+        ],
     },
     HotFix {
         version: [2, 0, 0],
         title: "Make a crypto:currency:coin for each coin that an address names.",
         notes: &[],
-        each: "{ crypto:currency:address [ crypto:currency:coin=:coin ] | spin }",
+        each: &["crypto:currency:address [ crypto:currency:coin=:coin ]"],
     },
     HotFix {
         version: [3, 0, 0],
         title: "Set it:sec:cpe:v2_2 where it is missing.",
         notes: &[],
-        each: "{ it:sec:cpe -:v2_2 [ :v2_2=$node.value() ] | spin }",
+        each: &["it:sec:cpe -:v2_2 [ :v2_2=$node.value() ]"],
     },
     HotFix {
         version: [4, 0, 0],
@@ -59,7 +60,7 @@ const FIXES: &[HotFix] = &[
             "Tags, tag properties, edges and node data are copied.",
             "$lib.model.migration.s.riskHasVulnToVulnerable() does the same for one node.",
         ],
-        each: "{ risk:hasvuln $lib.model.migration.s.riskHasVulnToVulnerable($node) | spin }",
+        each: &["risk:hasvuln $lib.model.migration.s.riskHasVulnToVulnerable($node)"],
     },
 ];
 
@@ -95,12 +96,13 @@ pub fn check(rt: &Rt) -> Flow<Item> {
 pub fn apply(rt: &Rt) -> Flow<Item> {
     for fix in pending(rt)? {
         rt.printf(format!("Applying hotfix {} for [{}]", text(fix.version), fix.title))?;
-        let each = fix.each;
-        let query = format!("for $view in $lib.view.list(deporder=(true)) {{ view.exec $view.iden {{ {each} }} }}");
-        let query = rt.parse(&query)?;
-        let mut genr = rt.sub(&query, SubOpts { funcscope: true, ..SubOpts::default() })?.execute()?;
-        while genr.next()?.is_some() {
-            rt.tick()?;
+        for each in fix.each {
+            let text = format!("for $view in $lib.view.list(deporder=(true)) {{ view.exec $view.iden {{ {each} }} }}");
+            let query = rt.parse(&text)?;
+            let mut genr = rt.sub(&query, SubOpts { funcscope: true, ..SubOpts::default() })?.execute()?;
+            while genr.next()?.is_some() {
+                rt.tick()?;
+            }
         }
         core(rt)?.vars.set(APPLIED, fix.version.into_iter().map(Value::from).collect())?;
         rt.printf(format!("Applied hotfix {}", text(fix.version)))?;

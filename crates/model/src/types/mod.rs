@@ -23,7 +23,7 @@ mod identity;
 mod inet;
 mod mail;
 mod numbers;
-mod schema;
+pub mod schema;
 mod software;
 mod structures;
 mod tables;

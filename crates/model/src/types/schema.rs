@@ -32,6 +32,18 @@ static PARTS: &[(&str, &str)] = stix![
     "url-regex.json"
 ];
 
+/// Where a value does not follow its schema: a JSON pointer. The source of the error that says so.
+#[derive(Debug)]
+pub struct Violation(pub String);
+
+impl std::fmt::Display for Violation {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "the schema is not followed at {:?}", self.0)
+    }
+}
+
+impl std::error::Error for Violation {}
+
 /// A schema, compiled when it is first needed: that takes milliseconds, and few services ever need it.
 pub(super) struct Schema {
     json: Json,

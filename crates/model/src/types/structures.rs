@@ -8,7 +8,7 @@ use myelin_error::{Error, Result, err};
 use myelin_value::{Map, Value, json};
 
 use super::ctors::Decl;
-use super::schema::Schema;
+use super::schema::{Schema, Violation};
 use super::{Decimal, Field, Name, Norm, NormAdd, NormCx, NormInfo, Type, TypeImpl, TypeResolver, py};
 use crate::StorType;
 
@@ -574,7 +574,12 @@ impl TypeImpl for Data {
         if let Some(schema) = &self.schema {
             let json = json::to_json(valu).map_err(|error| bad(format!("The data holds {}.", error.0)))?;
             let schema = schema.compiled().map_err(|error| bad(format!("The schema is none: {error}")))?;
-            schema.validate(&json).map_err(|error| bad(format!("The data does not follow the schema: {error}")))?;
+            let place = |error: &jsonschema::ValidationError<'_>| error.instance_path.to_string();
+            let first = schema.iter_errors(&json).min_by_key(|error| place(error).matches('/').count());
+            if let Some(error) = first {
+                let what = bad(format!("The data does not follow the schema: {error}"));
+                return Err(what.caused_by(Violation(place(&error))));
+            }
         }
         Ok(Norm::new(valu.clone()))
     }

@@ -1,10 +1,12 @@
 //! `$lib.infosec.mitre.attack.flow`: ATT&CK Flow diagrams (their JSON is a STIX bundle) as nodes.
 
-use myelin_error::err;
-use myelin_value::{Map, Value};
+use myelin_error::{Error, err};
+use myelin_model::types::schema::Violation;
+use myelin_value::{Map, Value, json};
 
 use crate::ctl::Flow;
 use crate::item::{Arg, FuncDef, Item};
+use crate::libs::schema::place;
 use crate::registry::LibDef;
 use crate::rt::{Rt, var_map};
 
@@ -27,11 +29,20 @@ fn norm(rt: &Rt, flow: &Value) -> Flow<Value> {
     let model = rt.model();
     let missing = || err!("NoSuchProp", mesg = format!("The model lacks the property {DATA}."), name = DATA);
     let prop = model.prop(DATA).ok_or_else(missing)?;
-    let flow = prop.typ.norm(&rt.norm_cx(), flow)?.value;
+    let flow = prop.typ.norm(&rt.norm_cx(), flow).map_err(|error| violated(error, flow))?.value;
     let Some(sorted) = in_order(&flow).as_map().cloned() else { return Ok(flow) };
     let mut objects = sorted.get("objects").and_then(Value::as_list).unwrap_or_default().to_vec();
     objects.sort_by_key(|object| object.get("id").and_then(Value::as_str).unwrap_or_default().to_owned());
     Ok(sorted.with("objects", Value::from(objects)).into())
+}
+
+/// The error of a diagram that does not follow the rules, with the place where it does not.
+fn violated(error: Error, flow: &Value) -> Error {
+    let Some(Violation(pointer)) = std::error::Error::source(&error).and_then(|source| source.downcast_ref()) else {
+        return error;
+    };
+    let name = json::to_json(flow).map_or_else(|_| "data".to_owned(), |item| place(pointer, &item));
+    err!("SchemaViolation", mesg = format!("The flow is none at {name}: {}", error.message()), name = name)
 }
 
 fn in_order(valu: &Value) -> Value {

@@ -66,7 +66,7 @@ impl Schema {
 }
 
 /// A JSON pointer as the platform writes places.
-fn place(pointer: &str, item: &Json) -> String {
+pub fn place(pointer: &str, item: &Json) -> String {
     let (mut name, mut here) = ("data".to_owned(), Some(item));
     for part in pointer.split('/').skip(1) {
         let part = part.replace("~1", "/").replace("~0", "~");

@@ -25,7 +25,7 @@ pub static LIB: LibDef = LibDef {
             let conf = conf.as_map().cloned();
             let conf = conf.ok_or_else(|| bad("The configuration of a bundle is a dictionary."))?;
             check(rt, &conf)?;
-            Ok(Item::obj(Bundle { conf, objects: Mutex::default() }))
+            Ok(Item::obj(Bundle { rt: rt.clone(), conf, objects: Mutex::default() }))
         }),
         FuncDef::ro("timestamp", &[Arg::req("tick")], |rt, _, args| Ok(Item::from(timestamp(args.int(rt, 0)?)?))),
     ],
@@ -140,6 +140,8 @@ fn check_mapping(form: &str, kind: &str, info: &Value, known: impl Fn(&str) -> b
 
 /// Objects by their identifiers.
 struct Bundle {
+    /// The scope that made it, whose variables the Storm of properties sees.
+    rt: Rt,
     conf: Map,
     objects: Mutex<IndexMap<String, Map>>,
 }
@@ -244,7 +246,7 @@ fn add_node(rt: &Rt, this: &Item, node: &crate::Node, kind: Option<&str>) -> Flo
     }
     bundle.objects.lock().insert(iden.clone(), object);
     for (name, storm) in dict(mapping.get("props")).text_entries() {
-        let vars = rt.scope_vars();
+        let vars = bundle.rt.scope_vars();
         let vars = var_map(
             vars.iter().map(|(name, valu)| (name.clone(), valu.clone())).chain([("bundle".into(), this.clone())]),
         );
