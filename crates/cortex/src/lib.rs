@@ -23,6 +23,7 @@ pub mod queries;
 mod runt;
 mod service;
 pub mod stack;
+mod sync;
 pub mod version;
 mod wait;
 

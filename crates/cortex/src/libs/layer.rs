@@ -18,6 +18,7 @@ use super::util::{Counted, admin_or, confirm_gate, core, dict, form_and_prop, ge
 use crate::Cortex;
 use crate::parts::now_millis;
 use crate::stack::Stack;
+use crate::wait;
 
 static LIB: LibDef = LibDef {
     path: "layer",
@@ -43,8 +44,8 @@ const PROP_ARGS: &[Arg] =
 static DEF: TypeDef = TypeDef {
     name: "layer",
     funcs: &[
-        FuncDef::rw("addPull", SYNC_ARGS, |rt, this, _| add_sync(rt, this, "Pulling edits into a layer")),
-        FuncDef::rw("addPush", SYNC_ARGS, |rt, this, _| add_sync(rt, this, "Pushing the edits of a layer")),
+        FuncDef::rw("addPull", SYNC_ARGS, |rt, this, args| add_sync(rt, this, &args, "layer:pull:add")),
+        FuncDef::rw("addPush", SYNC_ARGS, |rt, this, args| add_sync(rt, this, &args, "layer:push:add")),
         FuncDef::rw("delEdge", &[Arg::req("nodeid1"), Arg::req("verb"), Arg::req("nodeid2")], del_edge),
         FuncDef::rw("delNodeData", &[Arg::req("nodeid"), Arg::opt("name", Dflt::Null)], del_data),
         FuncDef::rw("delPull", &[Arg::req("iden")], |rt, this, args| del_sync(rt, this, &args, "layer:pull:del")),
@@ -275,9 +276,40 @@ fn list(rt: &Rt, _lib: &Item, _args: Args) -> Flow<Item> {
     Ok(Item::list(core(rt)?.stack.layers().iter().map(|layer| obj_of(layer))))
 }
 
-fn add_sync(rt: &Rt, this: &Item, what: &str) -> Flow<Item> {
-    admin_or(rt, Some(&this_obj(this)?.iden), "Only an admin of the layer may do this.")?;
-    Err(Error::not_supported(what).into())
+/// Notes that the edits of a layer are pushed to, or pulled from, another service, which must be there at the moment.
+fn add_sync(rt: &Rt, this: &Item, args: &Args, event: &str) -> Flow<Item> {
+    use crate::sync::{CHUNK, QUEUE};
+    let (url, offs) = (args.str(rt, 0)?, args.int(rt, 1)?);
+    let (queue, chunk) = (args.int(rt, 2)?, args.int(rt, 3)?);
+    let iden = this_obj(this)?.iden.clone();
+    admin_or(rt, Some(&iden), "Only an admin of the layer may do this.")?;
+    let scheme = url.split("://").next().unwrap_or_default();
+    if !rt.allowed(&["lib", "telepath", "open", scheme], None) {
+        rt.confirm(&["storm", "lib", "telepath", "open", scheme], None)?;
+    }
+    wait::query(rt, async {
+        let proxy = myelin_telepath::Proxy::open(&url).await?;
+        proxy.fini().await;
+        Ok::<_, Error>(())
+    })??;
+    for (name, valu, most) in [("queue:size", queue, QUEUE), ("chunk:size", chunk, CHUNK)] {
+        if !(1..=most).contains(&valu) {
+            let mesg = format!("The {name} must be from 1 to {most}.");
+            return Err(err!("SchemaViolation", mesg = mesg, name = format!("data.{name}")).into());
+        }
+    }
+    let pdef = Map::new()
+        .with("url", &*url)
+        .with("offs", offs)
+        .with("user", rt.user().iden())
+        .with("time", now_millis())
+        .with("iden", myelin_value::rand_guid())
+        .with("queue:size", queue)
+        .with("chunk:size", chunk);
+    let core = core(rt)?;
+    let event_args = vec![Value::from(&*iden), pdef.clone().into()];
+    core.cell.nexus().push(core.cell.iden(), event, event_args, Map::new())?;
+    Ok(dict(pdef))
 }
 
 fn del_sync(rt: &Rt, this: &Item, args: &Args, event: &str) -> Flow<Item> {
