@@ -203,6 +203,8 @@ impl Cortex {
                 self.cell.vers_table().set(cx, name, &Value::from(*vers))?;
             }
             self.cell.info_table().set(cx, "cortex:version", &Value::from(SPEC.version))?;
+            // There is nothing in it yet that would have to be repaired.
+            self.vars.init(cx, crate::libs2::hotfix::APPLIED, &crate::libs2::hotfix::latest())?;
             // A gate that no permission is checked on; the original has it, so its tools expect it.
             self.cell.auth().add_gate(&mut ApplyCx::direct(cx), "cortex", "cortex")?;
             self.ext.init_locks(cx)

@@ -26,7 +26,6 @@ pub struct Registry {
     libs: HashMap<String, Vec<&'static LibDef>>,
     types: HashMap<&'static str, &'static TypeDef>,
     cmds: HashMap<&'static str, &'static CmdDef>,
-    iters: HashMap<&'static str, Getter>,
 }
 
 impl Registry {
@@ -47,16 +46,6 @@ impl Registry {
             self.libs.entry(parent.to_owned()).or_default();
             path = parent;
         }
-    }
-
-    /// Lets queries loop over a library; the getter gives the generator.
-    pub fn add_iter(&mut self, path: &'static str, iter: Getter) {
-        self.iters.insert(path, iter);
-    }
-
-    /// What makes the generator of a library over which queries may loop.
-    pub fn lib_iter(&self, path: &[Arc<str>]) -> Option<Getter> {
-        self.iters.get(path.join(".").as_str()).copied()
     }
 
     /// Adds the methods of a built-in kind (`str`, `list`, `node`, …) by its type name.

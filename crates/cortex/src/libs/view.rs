@@ -495,13 +495,25 @@ fn set(rt: &Rt, this: &Item, args: Args) -> Flow<Item> {
 }
 
 fn check_quorum(valu: &Value) -> Flow<()> {
-    let good = valu.is_null()
-        || (valu.get("count").and_then(Value::as_i64).is_some_and(|count| count >= 1)
-            && valu.get("roles").and_then(Value::as_list).is_some_and(|roles| roles.iter().all(Value::is_text)));
-    if !good {
-        fail!("SchemaViolation", mesg = "A quorum has a count of at least 1 and a list of roles.", name = "quorum");
+    let bad = |place: &str, want: &str| {
+        let (name, mesg) = (format!("data.quorum{place}"), format!("The quorum of a view must {want}."));
+        Err(err!("SchemaViolation", mesg = mesg, name = name).into())
+    };
+    if valu.is_null() {
+        return Ok(());
     }
-    Ok(())
+    let Some(quorum) = valu.as_map() else { return bad("", "be a dictionary") };
+    let (Some(count), Some(roles)) = (quorum.get("count"), quorum.get("roles")) else {
+        return bad("", "have the keys count and roles");
+    };
+    if count.as_i64().is_none_or(|count| count < 1) {
+        return bad(".count", "have a count of at least 1");
+    }
+    let Some(roles) = roles.as_list() else { return bad(".roles", "have a list of roles") };
+    match roles.iter().position(|role| !role.is_text()) {
+        Some(at) => bad(&format!(".roles[{at}]"), "name its roles by their idens"),
+        None => Ok(()),
+    }
 }
 
 fn set_layers(rt: &Rt, obj: &ViewObj, view: &graph::View, layers: Value) -> Flow<Item> {

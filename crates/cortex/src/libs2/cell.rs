@@ -85,7 +85,9 @@ static TASK: LibDef = LibDef {
             let own =
                 |task: &myelin_cell::boss::TaskInfo| task.user().is_some_and(|user| &**user.iden() == rt.user().iden());
             let seen = tasks.into_iter().filter(|task| own(task) || rt.allowed(&["task", "get"], None));
-            Ok(Item::Genr(Genr::of(seen.map(|task| data(task.packv2())).collect::<Vec<_>>())))
+            let service = core(rt)?.cell.aha_name();
+            let packed = seen.map(|task| data(task.packv2().with("service", service.clone())));
+            Ok(Item::Genr(Genr::of(packed.collect::<Vec<_>>())))
         }),
         FuncDef::rw("kill", &[Arg::req("prefix"), Arg::opt("timeout", Dflt::Null)], kill),
     ],
@@ -128,7 +130,8 @@ const READY: Duration = Duration::from_secs(10);
 /// Calls another service by its name.
 fn ask(rt: &Rt, name: &str, what: &str) -> Flow<Value> {
     let services = &core(rt)?.services;
-    let svc = services.require(name)?;
+    let missing = || err!("NoSuchName", mesg = format!("There is no service with the name or iden {name}."));
+    let svc = services.find(name).ok_or_else(missing)?;
     let proxy = wait::query(rt, services.connect(&svc, Some(READY)))??;
     Ok(wait::query(rt, proxy.call(Todo::new(what)))??)
 }

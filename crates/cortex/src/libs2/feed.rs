@@ -7,7 +7,7 @@ use myelin_telepath::Todo;
 use myelin_value::{Value, msgpack};
 
 use super::axon::unhex;
-use super::{core, data};
+use super::core;
 use crate::queries::export_nodes;
 
 static FEEDS: LibDef = LibDef {
@@ -21,7 +21,7 @@ static FEEDS: LibDef = LibDef {
             begin(rt, &args)?;
             Ok(Item::NULL)
         }),
-        FuncDef::ro("list", &[], |_, _, _| Ok(data(crate::info::feeds()))),
+        FuncDef::ro("list", &[], |_, _, _| Ok(Item::Val(crate::info::feeds()))),
         FuncDef::rw("fromAxon", &[Arg::req("sha256")], from_axon),
     ],
     consts: &[],
@@ -101,5 +101,5 @@ fn to_axon(rt: &Rt, _lib: &Item, args: Args) -> Flow<Item> {
         None => Ok(None),
     })?;
     let hex = myelin_axon::hex_of(&sha256);
-    Ok(data(Value::list([Value::from(size), Value::from(hex)])))
+    Ok(Item::Val(Value::list([Value::from(size), Value::from(hex)])))
 }

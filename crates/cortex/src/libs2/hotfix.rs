@@ -8,7 +8,8 @@ use myelin_value::Value;
 
 use super::{core, data};
 
-const APPLIED: &str = "cortex:runtime:stormfixes";
+/// The global variable with the version of the last fix that was applied.
+pub const APPLIED: &str = "cortex:runtime:stormfixes";
 
 struct HotFix {
     version: [i64; 3],
@@ -63,6 +64,11 @@ const FIXES: &[HotFix] = &[
         each: &["risk:hasvuln $lib.model.migration.s.riskHasVulnToVulnerable($node)"],
     },
 ];
+
+/// The version of the last fix there is.
+pub fn latest() -> Value {
+    FIXES.iter().map(|fix| fix.version).max().unwrap_or_default().into_iter().map(Value::from).collect()
+}
 
 fn text(version: [i64; 3]) -> String {
     format!("({}, {}, {})", version[0], version[1], version[2])

@@ -227,8 +227,12 @@ static API: TypeDef = TypeDef {
         }),
         ("perms", false, |rt, item, valu| {
             confirm(rt, "set")?;
-            let perms = valu.toprim(rt)?;
-            this::<Api>(item)?.0.set_perms(rt, perms.as_list().unwrap_or_default().to_vec())
+            let perms = match valu.toprim(rt)? {
+                // Text is a sequence too: of its letters.
+                Value::Str(text) => text.chars().map(|chr| Value::from(chr.to_string())).collect(),
+                perms => perms.as_list().unwrap_or_default().to_vec(),
+            };
+            this::<Api>(item)?.0.set_perms(rt, perms)
         }),
     ],
 };
@@ -301,8 +305,7 @@ static METHODS: TypeDef = TypeDef {
 };
 
 fn pairs(map: &Map) -> Genr {
-    let pairs: Vec<Item> =
-        map.iter().map(|(key, valu)| Item::list([Item::Val(key.clone()), Item::deep(valu)])).collect();
+    let pairs: Vec<Item> = map.iter().map(|(key, valu)| Item::Val(Value::list([key.clone(), valu.clone()]))).collect();
     Genr::of(pairs)
 }
 
@@ -393,7 +396,7 @@ impl Perms {
     }
 
     fn items(&self) -> Item {
-        Item::list(self.0.list("perms").iter().map(Item::deep))
+        Item::list(self.0.list("perms").iter().cloned().map(Item::Val))
     }
 
     fn save(rt: &Rt, item: &Item, perms: Vec<Value>) -> Flow<Item> {
@@ -417,7 +420,7 @@ static PERMS: TypeDef = TypeDef {
                 );
             };
             Perms::save(rt, item, perms)?;
-            Ok(data(last))
+            Ok(Item::Val(last))
         }),
         FuncDef::ro("size", &[], |_, item, _| Ok(Item::from(Perms::all(item)?.len()))),
         FuncDef::ro("length", &[], |rt, item, _| {
@@ -446,7 +449,7 @@ static PERMS: TypeDef = TypeDef {
             let at = |indx: i64| (if indx < 0 { indx + len } else { indx }).clamp(0, len);
             let (from, to) = (at(args.int(rt, 0)?), at(args.opt_int(rt, 1)?.unwrap_or(len)));
             let range = usize::try_from(from).unwrap_or(0)..usize::try_from(to.max(from)).unwrap_or(0);
-            Ok(Item::list(perms[range].iter().map(Item::deep)))
+            Ok(Item::list(perms[range].iter().cloned().map(Item::Val)))
         }),
         FuncDef::rw("extend", &[Arg::req("valu")], |rt, item, args| {
             let mut perms = Perms::all(item)?;
@@ -488,14 +491,14 @@ impl StormObj for Perms {
             (Some(at), valu) => perms[at] = valu.toprim(rt)?,
             (None, _) => {
                 let mesg = format!("There is no permission at {indx} that could be replaced.");
-                return Err(err!("StormRuntimeError", mesg = mesg, indx = indx).into());
+                return Err(err!("IndexError", mesg = mesg).into());
             }
         }
         self.0.set_perms(rt, perms)
     }
 
     fn iter(&self, _rt: &Rt) -> Flow<Genr> {
-        Ok(Genr::of(self.0.list("perms").iter().map(Item::deep).collect::<Vec<_>>()))
+        Ok(Genr::of(self.0.list("perms").iter().cloned().map(Item::Val).collect::<Vec<_>>()))
     }
 
     fn value(&self, _rt: &Rt) -> Flow<Value> {
@@ -504,6 +507,10 @@ impl StormObj for Perms {
 
     fn size(&self, _rt: &Rt) -> Flow<Option<usize>> {
         Ok(Some(self.0.list("perms").len()))
+    }
+
+    fn repr(&self, rt: &Rt) -> Flow<String> {
+        self.items().torepr(rt, false)
     }
 
     fn is_mutable(&self) -> bool {
@@ -519,7 +526,7 @@ struct Request {
 
 impl Request {
     fn get(item: &Item, key: &str) -> Flow<Item> {
-        Ok(this::<Request>(item)?.info.get(key).map_or(Item::NULL, Item::deep))
+        Ok(Item::Val(this::<Request>(item)?.info.get(key).cloned().unwrap_or_default()))
     }
 }
 

@@ -8,7 +8,7 @@ mod cell;
 mod cron;
 mod dmon;
 mod feed;
-mod hotfix;
+pub mod hotfix;
 mod http;
 mod http_socket;
 mod httpapi;

@@ -50,10 +50,6 @@ static LIB: LibDef = LibDef {
 /// Puts the library into the registry.
 pub fn register(registry: &mut Registry) {
     registry.add_lib(&LIB);
-    registry.add_iter("projects", |rt, _| {
-        let mut nodes = rt.snap().by_prop("proj:project", false)?;
-        Ok(Item::Genr(Genr::from_fn(move || Ok(nodes.next().transpose()?.map(|node| Item::obj(Project(node)))))))
-    });
 }
 
 /// Makes the auth gate of a project that was just added, and gives who added it its permissions.

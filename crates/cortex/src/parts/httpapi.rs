@@ -181,7 +181,10 @@ impl HttpApis {
     /// `BadArg` for a negative place, `NoSuchIden`.
     pub fn set_index(&self, iden: &str, indx: i64) -> Result<i64> {
         check_index(indx)?;
-        self.require(iden)?;
+        if !self.known.load().iter().any(|api| api.is(iden)) {
+            let mesg = format!("There is no Extended HTTP API with the iden {iden} that could be moved.");
+            return Err(Error::mesg("NoSuchIden", mesg));
+        }
         let done = self.pusher.push("http:api:indx", [iden.into(), indx.into()])?;
         Ok(done.as_i64().unwrap_or(indx))
     }

@@ -41,6 +41,11 @@ impl Vars {
         self.globals().items(&self.slab.read_fresh()?, "")
     }
 
+    /// Sets a global variable of a new cortex, outside of the log.
+    pub(crate) fn init(&self, cx: &mut myelin_slab::WriteCx, name: &str, valu: &Value) -> Result<()> {
+        self.globals().set(cx, name, valu)
+    }
+
     /// Sets a global variable and returns its value.
     pub fn set(&self, name: &str, valu: Value) -> Result<Value> {
         self.pusher.push("stormvar:set", [name.into(), valu])

@@ -275,10 +275,6 @@ impl Item {
             Item::Query(query) => Ok(query.rt.query_nodes(query)),
             Item::Path(path) => Ok(path.iter_item()),
             Item::Obj(obj) => obj.iter(rt),
-            Item::Lib(path) => match rt.registry().lib_iter(path) {
-                Some(iter) => iter(rt, self)?.toiter(rt),
-                None => Err(self.not_iterable(rt)),
-            },
             _ => Err(self.not_iterable(rt)),
         }
     }

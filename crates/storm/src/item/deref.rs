@@ -248,6 +248,19 @@ fn python_class(kind: &str) -> String {
         "node:path" => "Path".to_owned(),
         "storm:query" => "Query".to_owned(),
         "boolean" => "Bool".to_owned(),
+        "http:api" => "HttpApi".to_owned(),
+        "http:api:request" => "HttpReq".to_owned(),
+        "http:api:methods" => "HttpApiMethods".to_owned(),
+        "http:api:perms" => "HttpPermsList".to_owned(),
+        "proj:comment" => "ProjectTicketComment".to_owned(),
+        "proj:comments" => "ProjectTicketComments".to_owned(),
+        "proj:epic" => "ProjectEpic".to_owned(),
+        "proj:epics" => "ProjectEpics".to_owned(),
+        "proj:project" => "Project".to_owned(),
+        "proj:sprint" => "ProjectSprint".to_owned(),
+        "proj:sprints" => "ProjectSprints".to_owned(),
+        "proj:ticket" => "ProjectTicket".to_owned(),
+        "proj:tickets" => "ProjectTickets".to_owned(),
         other => {
             let mut chars = other.chars();
             chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()

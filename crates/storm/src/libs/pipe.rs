@@ -107,7 +107,8 @@ impl Pipe {
         }
         while state.items.len() >= self.0.size {
             self.0.changed.wait_for(&mut state, LOOK);
-            if rt.shared().cancel.is_cancelled() {
+            // The filler has two handles: its own and that in its variable. Without a third nobody can take anything.
+            if rt.shared().cancel.is_cancelled() || Arc::strong_count(&self.0) <= 2 {
                 return Err(Ctl::cancelled());
             }
         }

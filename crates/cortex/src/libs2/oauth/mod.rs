@@ -17,11 +17,11 @@ static V2: LibDef = LibDef {
         }),
         FuncDef::rw("delProvider", &[Arg::req("iden")], |rt, _, args| {
             admin(rt, "delProvider")?;
-            Ok(data(core(rt)?.oauth.del_provider(&args.str(rt, 0)?)?))
+            Ok(Item::Val(core(rt)?.oauth.del_provider(&args.str(rt, 0)?)?))
         }),
         FuncDef::rw("getProvider", &[Arg::req("iden")], |rt, _, args| {
             admin(rt, "getProvider")?;
-            Ok(core(rt)?.oauth.provider(&args.str(rt, 0)?)?.map_or(Item::NULL, data))
+            Ok(core(rt)?.oauth.provider(&args.str(rt, 0)?)?.map_or(Item::NULL, |conf| Item::Val(conf.into())))
         }),
         FuncDef::rw("listProviders", &[], |rt, _, _| {
             admin(rt, "listProviders")?;
@@ -40,10 +40,10 @@ static V2: LibDef = LibDef {
         ),
         FuncDef::rw("getUserAccessToken", &[Arg::req("iden")], |rt, _, args| {
             let (ok, token) = core(rt)?.oauth.access_token(&args.str(rt, 0)?, rt.user().iden())?;
-            Ok(data(Value::list([ok.into(), token])))
+            Ok(Item::Val(Value::list([ok.into(), token])))
         }),
         FuncDef::rw("clearUserAccessToken", &[Arg::req("iden")], |rt, _, args| {
-            Ok(data(core(rt)?.oauth.clear(&args.str(rt, 0)?, rt.user().iden())?))
+            Ok(Item::Val(core(rt)?.oauth.clear(&args.str(rt, 0)?, rt.user().iden())?))
         }),
     ],
     consts: &[],

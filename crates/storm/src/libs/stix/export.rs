@@ -27,7 +27,11 @@ pub static LIB: LibDef = LibDef {
             check(rt, &conf)?;
             Ok(Item::obj(Bundle { rt: rt.clone(), conf, objects: Mutex::default() }))
         }),
-        FuncDef::ro("timestamp", &[Arg::req("tick")], |rt, _, args| Ok(Item::from(timestamp(args.int(rt, 0)?)?))),
+        FuncDef::ro("timestamp", &[Arg::req("tick")], |rt, _, args| {
+            let tick = args.prim(rt, 0)?.as_i64();
+            let bad = || err!("StormRuntimeError", mesg = "A time is a number of milliseconds.");
+            Ok(Item::from(timestamp(tick.ok_or_else(bad)?)?))
+        }),
     ],
     consts: &[],
 };
