@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use myelin_error::err;
 use myelin_value::Value;
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::ctl::{Ctl, Flow};
 use crate::item::{Arg, Args, Dflt, FuncDef, Genr, Item, StormObj, TypeDef};
@@ -35,15 +35,13 @@ static PIPE: TypeDef = TypeDef {
     name: "pipe",
     funcs: &[
         FuncDef::ro("put", &[Arg::req("item")], |rt, this, args| {
-            pipe(this)?.put(rt, args.prim(rt, 0)?)?;
+            pipe(this)?.puts(rt, [args.prim(rt, 0)?])?;
             Ok(Item::NULL)
         }),
         FuncDef::ro("puts", &[Arg::req("items")], |rt, this, args| {
-            let pipe = pipe(this)?;
-            pipe.req_open()?;
-            for item in args.item(0).tovec(rt)? {
-                pipe.put(rt, item.toprim(rt)?)?;
-            }
+            let items = args.item(0).tovec(rt)?;
+            let items = items.iter().map(|item| item.toprim(rt)).collect::<Flow<Vec<Value>>>()?;
+            pipe(this)?.puts(rt, items)?;
             Ok(Item::NULL)
         }),
         FuncDef::ro("slice", &[Arg::opt("size", Dflt::Int(1000))], |rt, this, args| {
@@ -92,28 +90,29 @@ fn size_of(rt: &Rt, args: &Args, indx: usize, what: &str) -> Flow<usize> {
 }
 
 impl Pipe {
-    fn req_open(&self) -> Flow<()> {
-        if self.0.state.lock().closed {
+    /// Puts items in, as many at once as there is room for.
+    fn puts(&self, rt: &Rt, items: impl IntoIterator<Item = Value>) -> Flow<()> {
+        let mut state = self.0.state.lock();
+        if state.closed {
             return Err(err!("BadArg", mesg = "The pipe is closed: nothing can be put into it any more.").into());
         }
+        for item in items {
+            self.put(rt, &mut state, item)?;
+        }
+        self.0.changed.notify_all();
         Ok(())
     }
 
-    fn put(&self, rt: &Rt, item: Value) -> Flow<()> {
-        let mut state = self.0.state.lock();
-        if state.closed {
-            drop(state);
-            return self.req_open();
-        }
+    fn put(&self, rt: &Rt, state: &mut MutexGuard<'_, State>, item: Value) -> Flow<()> {
         while state.items.len() >= self.0.size {
-            self.0.changed.wait_for(&mut state, LOOK);
+            self.0.changed.notify_all();
+            self.0.changed.wait_for(state, LOOK);
             // The filler has two handles: its own and that in its variable. Without a third nobody can take anything.
             if rt.shared().cancel.is_cancelled() || Arc::strong_count(&self.0) <= 2 {
                 return Err(Ctl::cancelled());
             }
         }
         state.items.push_back(item);
-        self.0.changed.notify_all();
         Ok(())
     }
 
