@@ -19,6 +19,7 @@ pub mod libs;
 mod libs2;
 pub mod parts;
 pub mod perms;
+mod pipe;
 pub mod queries;
 mod runt;
 mod service;

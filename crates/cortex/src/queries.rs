@@ -5,27 +5,34 @@ use std::sync::Arc;
 use futures::StreamExt;
 use myelin_cell::{Task, User as CellUser};
 use myelin_error::{Result, err};
+use myelin_storm::StormQuery;
 use myelin_storm::rt::{Cancel, NoSink};
-use myelin_storm::{Sink, StormQuery};
 use myelin_telepath::ValueStream;
 use myelin_value::{Map, Value};
 use tokio::sync::mpsc;
 
 use crate::Cortex;
 use crate::host::QueryUser;
+use crate::pipe::pipe;
 
 /// How many messages wait for a client before its query waits too.
 pub(crate) const MESSAGES: usize = 512;
 
-/// A sink that feeds a client's stream, and tells the query when the client is gone.
-struct Channel {
-    tx: mpsc::Sender<Result<Value>>,
+/// How many queries of clients run at once; others wait their turn.
+const QUERIES: usize = 512;
+
+/// The right to run one.
+async fn permit() -> Option<tokio::sync::SemaphorePermit<'static>> {
+    static TURNS: tokio::sync::Semaphore = tokio::sync::Semaphore::const_new(QUERIES);
+    TURNS.acquire().await.ok()
 }
 
-impl Sink for Channel {
-    fn send(&self, kind: &str, info: Value) -> Result<()> {
-        let mesg = Value::list([Value::from(kind), info]);
-        self.tx.blocking_send(Ok(mesg)).map_err(|_| err!("LinkShutDown", mesg = "The client is gone."))
+/// Ends a query when nobody waits for it any more.
+struct CancelOnDrop(Arc<Cancel>);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.cancel();
     }
 }
 
@@ -148,9 +155,13 @@ impl Cortex {
         }
     }
 
-    pub(crate) fn begin(self: &Arc<Cortex>, name: &str, query: &StormQuery, user: CellUser) -> Result<(Task, Guard)> {
+    fn task(&self, name: &str, query: &StormQuery, user: CellUser) -> Result<Task> {
         let info = Map::new().with("query", query.text.as_str()).with("view", &*query.view.iden());
-        let task = self.cell.boss().promote(name, Some(user), info, Some(query.task.clone()))?;
+        self.cell.boss().promote(name, Some(user), info, Some(query.task.clone()))
+    }
+
+    pub(crate) fn begin(self: &Arc<Cortex>, name: &str, query: &StormQuery, user: CellUser) -> Result<(Task, Guard)> {
+        let task = self.task(name, query, user)?;
         let (killed, cancel) = (task.cancel().clone(), query.cancel.clone());
         let flag = cancel.clone();
         let watch = tokio::spawn(async move {
@@ -172,18 +183,16 @@ impl Cortex {
         self.await_offset(&query.opts).await?;
         query.check()?;
         let (task, guard) = self.begin("storm", &query, user)?;
-        let (tx, rx) = mpsc::channel(MESSAGES);
-        let run = tokio::task::spawn_blocking(move || {
-            let sink = Arc::new(Channel { tx: tx.clone() });
-            if let Err(error) = query.run_threaded(sink) {
-                let _ = tx.blocking_send(Err(error));
+        let (tx, stream) = pipe(guard);
+        let permit = permit().await;
+        myelin_storm::run::spawn(move || {
+            let tx = Arc::new(tx);
+            if let Err(error) = query.run(tx.clone()) {
+                let _ = tx.send(Err(error), true);
             }
-            drop(task);
-        });
-        drop(run);
-        let stream =
-            futures::stream::unfold((rx, guard), async |(mut rx, guard)| Some((rx.recv().await?, (rx, guard))));
-        Ok(stream.boxed())
+            drop((task, permit));
+        })?;
+        Ok(stream)
     }
 
     /// What a query returns.
@@ -224,9 +233,22 @@ impl Cortex {
         }
         self.await_offset(&query.opts).await?;
         let task = if name == "feeddata" { name } else { "storm" };
-        let (_task, _guard) = self.begin(task, &query, user)?;
-        let done = tokio::task::spawn_blocking(move || myelin_storm::run::on_big_stack(move || work(query)));
-        done.await.map_err(|error| err!("SynErr", mesg = format!("The query was abandoned: {error}.")))?
+        let task = self.task(task, &query, user)?;
+        let (killed, guard) = (task.cancel().clone(), CancelOnDrop(query.cancel.clone()));
+        let permit = permit().await;
+        let (tx, mut done) = tokio::sync::oneshot::channel();
+        myelin_storm::run::spawn(move || {
+            let _ = tx.send(work(query));
+            drop(permit);
+        })?;
+        let done = tokio::select! {
+            done = &mut done => done,
+            () = killed.cancelled() => {
+                guard.0.cancel();
+                done.await
+            }
+        };
+        done.unwrap_or_else(|_| Err(myelin_storm::run::failed()))
     }
 
     /// The nodes of a query, packed as its options want them.

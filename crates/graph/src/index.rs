@@ -123,6 +123,26 @@ pub fn decode_item(stor: StorType, key: &[u8]) -> Option<Value> {
     }
 }
 
+/// The value of a key, for the types whose keys are as good as what the storage node holds: the same value, in the
+/// same shape. The others' keys are rounded or hashed, or several texts share one.
+pub(crate) fn decode_exact(stor: StorType, key: &[u8]) -> Option<Value> {
+    if let Some(kind) = IntKind::of(stor) {
+        let Some(byts) = key.first_chunk::<8>().filter(|_| kind.size == 8 && key.len() == 8) else {
+            if kind.size < 8 && key.len() == kind.size {
+                let moved = key.iter().fold(0i64, |moved, byte| moved << 8 | i64::from(*byte));
+                return Some(Value::Int(if kind.signed { moved - ((1 << (kind.size * 8 - 1)) - 1) } else { moved }));
+            }
+            return decode_item(stor, key);
+        };
+        let moved = i128::from(u64::from_be_bytes(*byts)) - if kind.signed { i128::from(i64::MAX) } else { 0 };
+        return i64::try_from(moved).map(Value::Int).ok().or_else(|| decode_item(stor, key));
+    }
+    match stor {
+        StorType::UTF8 | StorType::FQDN | StorType::GUID | StorType::LOC | StorType::TAG => decode_item(stor, key),
+        _ => None,
+    }
+}
+
 /// The width and offset of an integer type.
 #[derive(Clone, Copy)]
 pub(crate) struct IntKind {
@@ -361,6 +381,25 @@ fn xxh64(byts: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn exact_keys_decode_to_what_was_encoded() {
+        let ints = [0i64, 1, -1, 127, 128, 255, 256, -127, 32767, 4_294_967_295, i64::MAX, i64::MIN + 1];
+        let text = [Value::from("vertex.link"), Value::from("x"), Value::from("us.ca")];
+        let vals: Vec<Value> = ints.into_iter().map(Value::from).chain(text).collect();
+        let big = Value::from(BigInt::from(u64::MAX));
+        for stor in 1..30 {
+            let stor = StorType(stor);
+            for valu in vals.iter().chain([&big]) {
+                let mut key = Vec::new();
+                if encode_item(stor, valu, &mut key).is_ok()
+                    && let Some(have) = decode_exact(stor, &key)
+                {
+                    assert_eq!(have, *valu, "{stor:?}");
+                }
+            }
+        }
+    }
     use crate::testing::{shared_lines, untag};
 
     #[test]

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use myelin_error::{Result, err};
-use myelin_model::StorType;
+use myelin_model::{StorCmpr, StorType};
 use myelin_slab::tables::{Abrv, HotCount, SlabAbrv, SlabSeqn};
 use myelin_slab::{Options, Reads, Slab, Table, WriteCx, Writer};
 use myelin_value::{Buid, Map, Value, msgpack};
@@ -28,6 +28,7 @@ use parking_lot::RwLock;
 
 use crate::edit::{NodeEdit, pack_edits, unpack_edits};
 use crate::index;
+use crate::lift::{LayerLift, LiftBy};
 
 /// The version of the disk format.
 pub const LAYER_VERSION: i64 = 11;
@@ -596,9 +597,29 @@ impl Layer {
         self.form_counts.get(form)
     }
 
+    /// Whether every storage node here has a value, so that each row of an index stands for a node: true of a layer that
+    /// is no fork's, as a rule. Says no when it cannot be told, as while something is being written.
+    ///
+    /// # Errors
+    /// What reading fails with.
+    pub fn all_valued(&self) -> Result<bool> {
+        let version = self.version();
+        let valued: i64 = self.form_counts.items().iter().map(|(_, count)| count).sum();
+        let stored = self.sode_count()?;
+        Ok(u64::try_from(valued) == Ok(stored) && self.version() == version)
+    }
+
     /// Rows of a property (of a form's values without `prop`, of a universal property without `form`).
     pub fn prop_count(&self, form: Option<&str>, prop: Option<&str>) -> Result<u64> {
         self.count(self.tables.byprop, self.prop_abrv(form, prop), &[])
+    }
+
+    /// Rows that a lift walks here, for one operation or for all values.
+    pub(crate) fn lift_count(self: &Arc<Layer>, by: &LiftBy, cmpr: Option<&StorCmpr>) -> Result<u64> {
+        if let (LiftBy::Form { form }, None) = (by, cmpr) {
+            return Ok(u64::try_from(self.form_count(form)).unwrap_or_default());
+        }
+        LayerLift::start(self, by, cmpr, false)?.map_or(Ok(0), LayerLift::count)
     }
 
     /// Rows of the items of an array property.

@@ -14,7 +14,7 @@ use myelin_value::{BigInt, Buid, Value, buid_of};
 
 use crate::index::{self, IntKind, LAT_SPACE, LON_SPACE, Place, pair_of};
 use crate::layer::Layer;
-use crate::scan::{Scan, Span};
+use crate::scan::{self, Scan, Span};
 use crate::sode::SodeRef;
 
 /// Which index a lift walks.
@@ -71,23 +71,32 @@ pub struct Lift {
     pub cmprs: Option<Vec<StorCmpr>>,
     /// Backwards.
     pub reverse: bool,
+    /// The storage type of the form whose values are walked: rows then come with the value they stand for where their
+    /// keys hold it.
+    pub valued: Option<StorType>,
 }
 
 impl Lift {
     /// Everything in an index.
     pub fn all(by: LiftBy) -> Lift {
-        Lift { by, cmprs: None, reverse: false }
+        Lift { by, cmprs: None, reverse: false, valued: None }
     }
 
     /// What the operations ask for.
     pub fn by_valu(by: LiftBy, cmprs: Vec<StorCmpr>) -> Lift {
-        Lift { by, cmprs: Some(cmprs), reverse: false }
+        Lift { by, cmprs: Some(cmprs), reverse: false, valued: None }
     }
 
     /// The same lift with its direction set.
     #[must_use]
     pub fn reversed(self, reverse: bool) -> Lift {
         Lift { reverse, ..self }
+    }
+
+    /// The same lift, whose rows shall come with the form's values.
+    #[must_use]
+    pub fn with_values(self, stor: StorType) -> Lift {
+        Lift { valued: Some(stor), ..self }
     }
 }
 
@@ -105,6 +114,15 @@ impl LiftBy {
         match self {
             LiftBy::Tag { .. } | LiftBy::DataName { .. } => MergeKey::Buid,
             _ => MergeKey::Index,
+        }
+    }
+
+    /// Whether no storage node can hold its own value of what is lifted, so that none has to be looked at.
+    pub(crate) fn is_never_held(&self, with_cmpr: bool) -> bool {
+        match self {
+            LiftBy::Prop { .. } | LiftBy::Array { prop: Some(_), .. } | LiftBy::TagProp { .. } => false,
+            LiftBy::Tag { form, .. } => !with_cmpr && form.is_some(),
+            _ => true,
         }
     }
 
@@ -237,6 +255,30 @@ impl LayerLift {
     /// The node of the row.
     pub fn buid(&self) -> Buid {
         self.buid
+    }
+
+    /// The value the row stands for, if its key holds all of it.
+    pub(crate) fn valu(&self, stor: Option<StorType>) -> Option<Value> {
+        index::decode_exact(stor?, self.indx())
+    }
+
+    /// How many rows there are. For a lift that has not begun.
+    ///
+    /// # Errors
+    /// What reading fails with.
+    pub(crate) fn count(mut self) -> Result<u64> {
+        let mut count = 0;
+        if !matches!(self.filter, Filter::None) {
+            while self.advance()? {
+                count += 1;
+            }
+            return Ok(count);
+        }
+        let txn = self.txn.take().map_or_else(|| self.slab.read_fresh(), Ok)?;
+        for (span, _) in self.steps {
+            count += scan::count(&txn, self.table, &span)?;
+        }
+        Ok(count)
     }
 
     /// The layer.

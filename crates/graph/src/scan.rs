@@ -181,6 +181,22 @@ fn fill(
     }
 }
 
+/// How many rows there are. The values of a key are counted without being read.
+pub(crate) fn count(txn: &ReadTxn, table: Table, span: &Span) -> Result<u64> {
+    match span {
+        Span::Key(key) => txn.dup_count(table, key),
+        Span::Range(min, max) if min == max => txn.count_prefix(table, min),
+        Span::Range(min, max) => {
+            let mut count = 0;
+            for row in txn.scan(table, Walk::Range(min, Some(&padded(max))))? {
+                row?;
+                count += 1;
+            }
+            Ok(count)
+        }
+    }
+}
+
 /// Reads rows until the batch is full. Says whether it is.
 fn take(
     txn: &ReadTxn,

@@ -58,6 +58,14 @@ impl<'a> SodeRef<'a> {
         Ok(self.entry(b"props", name)?.map(|mut field| stored(&mut field)).transpose()?)
     }
 
+    /// Whether any tag is set.
+    pub fn has_tags(self) -> Result<bool> {
+        Ok(match self.field(b"tags")? {
+            Some(mut field) => field.map()? > 0,
+            None => false,
+        })
+    }
+
     /// Whether a tag is set.
     pub fn has_tag(self, name: &str) -> Result<bool> {
         Ok(self.entry(b"tags", name)?.is_some())

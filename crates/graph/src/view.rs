@@ -183,21 +183,29 @@ impl View {
             cmprs: cmprs.into_iter(),
             with_cmpr,
             reverse: lift.reverse,
+            valued: lift.valued,
             sources: Vec::new(),
             pending: None,
             group: SmallVec::new(),
+            next_group: SmallVec::new(),
         }
     }
 
-    /// How many nodes a lift yields. Where one layer's index says it, nothing is decoded.
+    /// How many nodes a lift yields, from the indexes alone where they say it: rows of a form's values are nodes, and so
+    /// are all rows of a layer in which every storage node has a value. Only for the others nodes are looked at.
     pub fn count(self: &Arc<View>, lift: Lift) -> Result<u64> {
-        if let ([layer], None, LiftBy::Form { form }) = (&*self.layers(), &lift.cmprs, &lift.by) {
-            return layer.prop_count(Some(form), None);
+        let layers = self.layers();
+        let of_form = matches!(lift.by, LiftBy::Form { .. });
+        let valued = layers.iter().map(|layer| Ok(of_form || layer.all_valued()?)).collect::<Result<Vec<_>>>()?;
+        if let ([layer], [true]) = (&*layers, &*valued) {
+            let Some(cmprs) = lift.cmprs else { return layer.lift_count(&lift.by, None) };
+            return cmprs.iter().map(|cmpr| layer.lift_count(&lift.by, Some(cmpr))).sum();
         }
         let mut lift = self.lift(lift);
         let mut count = 0;
-        while let Some(buid) = lift.next_buid()? {
-            count += u64::from(self.has_node(&buid)?);
+        while let Some((buid, _)) = lift.next_row()? {
+            let shown = lift.group.iter().zip(&valued).any(|(shown, valued)| *shown && *valued);
+            count += u64::from(shown || self.has_node(&buid)?);
         }
         Ok(count)
     }
@@ -328,13 +336,19 @@ pub struct ViewLift {
     cmprs: std::vec::IntoIter<Option<StorCmpr>>,
     with_cmpr: bool,
     reverse: bool,
+    valued: Option<StorType>,
     /// The layers that have rows left, from the bottom up, as ties go.
     sources: Vec<Source>,
-    /// The node whose rows are being gathered.
-    pending: Option<Buid>,
-    /// Which layers have shown a row of it.
+    /// The node whose rows are being gathered, and the value they stand for.
+    pending: Option<LiftRow>,
+    /// Which layers have shown a row of it. Of the row given last, until the next one is asked for.
     group: SmallVec<[bool; 4]>,
+    /// Which layers have shown a row of the one that is being gathered now.
+    next_group: SmallVec<[bool; 4]>,
 }
+
+/// A node that a lift found, and the value that the row stands for, where that was asked for and the key holds it.
+pub type LiftRow = (Buid, Option<Value>);
 
 struct Source {
     lift: LayerLift,
@@ -348,6 +362,14 @@ impl ViewLift {
     /// # Errors
     /// What the lift or reading fails with.
     pub fn next_buid(&mut self) -> Result<Option<Buid>> {
+        Ok(self.next_row()?.map(|(buid, _)| buid))
+    }
+
+    /// The next row.
+    ///
+    /// # Errors
+    /// What the lift or reading fails with.
+    pub fn next_row(&mut self) -> Result<Option<LiftRow>> {
         loop {
             if self.sources.is_empty() && self.pending.is_none() {
                 let Some(cmpr) = self.cmprs.next() else { return Ok(None) };
@@ -357,12 +379,13 @@ impl ViewLift {
                 }
             }
             if self.layers.len() == 1 {
-                let buid = self.sources[0].lift.buid();
+                let lift = &self.sources[0].lift;
+                let row = (lift.buid(), lift.valu(self.valued));
                 self.step(0)?;
-                return Ok(Some(buid));
+                return Ok(Some(row));
             }
-            if let Some(buid) = self.next_merged()? {
-                return Ok(Some(buid));
+            if let Some(row) = self.next_merged()? {
+                return Ok(Some(row));
             }
         }
     }
@@ -386,18 +409,18 @@ impl ViewLift {
     }
 
     /// Takes one row. Gives a node when its rows are complete and it is to be seen.
-    fn next_merged(&mut self) -> Result<Option<Buid>> {
+    fn next_merged(&mut self) -> Result<Option<LiftRow>> {
         let Some(at) = self.best() else {
             return self.finish();
         };
         let (buid, indx) = (self.sources[at].lift.buid(), self.sources[at].indx);
-        let over = self.pending.is_some_and(|pending| pending != buid || self.group[indx]);
+        let over = self.pending.as_ref().is_some_and(|(pending, _)| *pending != buid || self.next_group[indx]);
         let done = if over { self.finish()? } else { None };
         if self.pending.is_none() {
-            self.group = SmallVec::from_elem(false, self.layers.len());
-            self.pending = Some(buid);
+            self.next_group = SmallVec::from_elem(false, self.layers.len());
+            self.pending = Some((buid, self.sources[at].lift.valu(self.valued)));
         }
-        self.group[indx] = true;
+        self.next_group[indx] = true;
         self.step(at)?;
         Ok(done)
     }
@@ -422,19 +445,23 @@ impl ViewLift {
         best
     }
 
-    fn finish(&mut self) -> Result<Option<Buid>> {
-        let Some(buid) = self.pending.take() else { return Ok(None) };
+    fn finish(&mut self) -> Result<Option<LiftRow>> {
+        let Some(row) = self.pending.take() else { return Ok(None) };
+        self.group = std::mem::take(&mut self.next_group);
+        if self.by.is_never_held(self.with_cmpr) {
+            return Ok(Some(row));
+        }
         for (layer, shown) in self.layers.iter().zip(&self.group) {
             if *shown {
                 break;
             }
-            if let Some(byts) = layer.sode(&buid)?
+            if let Some(byts) = layer.sode(&row.0)?
                 && self.by.is_held_by(SodeRef::new(&byts), self.with_cmpr)?
             {
                 return Ok(None);
             }
         }
-        Ok(Some(buid))
+        Ok(Some(row))
     }
 }
 
@@ -472,6 +499,8 @@ pub struct EdgeWalk {
     scans: Vec<Scan>,
     /// Where the verb begins in the key: 32 if a buid comes first.
     verb_at: usize,
+    /// Whether several layers have rows, so that one may come again.
+    many: bool,
     last: Option<(Vec<u8>, Vec<u8>)>,
     verb: Arc<str>,
 }
@@ -493,7 +522,8 @@ impl EdgeWalk {
                 scans.push(scan);
             }
         }
-        Ok(EdgeWalk { scans, verb_at, last: None, verb: Arc::from("") })
+        let many = scans.len() > 1;
+        Ok(EdgeWalk { scans, verb_at, many, last: None, verb: Arc::from("") })
     }
 
     fn next_row(&mut self) -> Result<Option<EdgeRow>> {
@@ -505,7 +535,7 @@ impl EdgeWalk {
             let scan = &mut self.scans[at];
             let again = self.last.as_ref().is_some_and(|(key, valu)| scan.key() == key && scan.valu() == valu);
             let row = if again { None } else { Some(edge_row(scan, self.verb_at, &mut self.verb)?) };
-            if row.is_some() {
+            if row.is_some() && self.many {
                 self.last = Some((scan.key().to_vec(), scan.valu().to_vec()));
             }
             if !scan.advance()? {

@@ -75,6 +75,8 @@ pub mod item;
 pub mod libs;
 pub mod node;
 pub mod ops;
+pub mod plan;
+pub mod raw;
 pub mod registry;
 pub mod rt;
 pub mod run;

@@ -11,11 +11,13 @@ use myelin_model::Form;
 use myelin_model::types::py;
 use myelin_value::{Buid, Map, Value};
 use parking_lot::{Mutex, RwLock};
+use smallvec::{SmallVec, smallvec};
 
 use crate::ctl::Flow;
 use crate::item::{Genr, Item};
+use crate::raw::Packed;
 use crate::rt::{Rt, VarMap};
-use crate::store::{EditOp, NodeData};
+use crate::store::{EditOp, NodeData, RawNode, View};
 
 /// What flows through the pipe.
 pub type NodePath = (Node, Path);
@@ -29,23 +31,37 @@ pub struct NodeInner {
     buid: Buid,
     form: Arc<Form>,
     valu: Value,
+    /// Where it was read from; nothing for a computed node.
+    store: Option<View>,
     view: Arc<str>,
-    is_runt: bool,
     state: RwLock<State>,
 }
 
-#[derive(Default)]
 struct State {
-    data: NodeData,
+    held: Held,
     nodedata: Map,
 }
 
+/// What is known of a node beside form and value.
+enum Held {
+    /// Nothing yet: it came from an index, and nobody has asked for more.
+    Unread,
+    /// The stored bytes.
+    Raw(RawNode),
+    /// All of it, decoded.
+    Whole(Box<NodeData>),
+}
+
 impl Node {
-    /// A node of a view. Nothing when no layer has the node itself.
-    pub fn new(buid: Buid, form: Arc<Form>, view: Arc<str>, data: NodeData) -> Option<Node> {
-        let (_, valu) = data.ndef.clone()?;
-        let state = RwLock::new(State { data, nodedata: Map::new() });
-        Some(Node(Arc::new(NodeInner { buid, form, valu, view, is_runt: false, state })))
+    /// A node of a view, with what was read of it already.
+    pub fn new(buid: Buid, form: Arc<Form>, valu: Value, store: &View, view: &Arc<str>, raw: Option<RawNode>) -> Node {
+        let held = raw.map_or(Held::Unread, Held::Raw);
+        Node::make(buid, form, valu, Some(store.clone()), view.clone(), held)
+    }
+
+    fn make(buid: Buid, form: Arc<Form>, valu: Value, store: Option<View>, view: Arc<str>, held: Held) -> Node {
+        let state = RwLock::new(State { held, nodedata: Map::new() });
+        Node(Arc::new(NodeInner { buid, form, valu, store, view, state }))
     }
 
     /// A computed node.
@@ -54,13 +70,81 @@ impl Node {
         for (name, prop) in props.text_entries() {
             data.props.insert(Arc::from(name), (prop.clone(), Arc::from("")));
         }
-        let state = RwLock::new(State { data, nodedata: Map::new() });
-        Node(Arc::new(NodeInner { buid, form, valu, view, is_runt: true, state }))
+        Node::make(buid, form, valu, None, view, Held::Whole(Box::new(data)))
     }
 
-    /// Replaces what was read of it, when somebody else changed it.
-    pub fn reload(&self, data: NodeData) {
-        *self.0.state.write() = State { data, nodedata: Map::new() };
+    /// Forgets what was read of it, when somebody else has changed it.
+    pub fn reload(&self) {
+        if self.0.store.is_some() {
+            *self.0.state.write() = State { held: Held::Unread, nodedata: Map::new() };
+        }
+    }
+
+    /// Asks the stored bytes, or what was decoded of them.
+    ///
+    /// Storage that cannot be read is logged and taken as empty: these questions have no way to fail.
+    fn ask<T: Default>(&self, raw: impl Fn(&RawNode) -> Result<T>, whole: impl Fn(&NodeData) -> T) -> T {
+        let answer = |state: &State| match &state.held {
+            Held::Unread => None,
+            Held::Raw(node) => Some(raw(node).unwrap_or_else(|error| self.unreadable(&error))),
+            Held::Whole(data) => Some(whole(data)),
+        };
+        if let Some(found) = answer(&self.0.state.read()) {
+            return found;
+        }
+        self.read();
+        answer(&self.0.state.read()).unwrap_or_default()
+    }
+
+    fn unreadable<T: Default>(&self, error: &myelin_error::Error) -> T {
+        tracing::error!(node = self.iden(), "a node cannot be read: {error}");
+        T::default()
+    }
+
+    /// Reads the stored bytes.
+    fn read(&self) {
+        let Some(store) = &self.0.store else { return };
+        let held = match store.node(&self.0.buid) {
+            Ok(raw) => Held::Raw(raw),
+            Err(error) => Held::Whole(self.unreadable(&error)),
+        };
+        let mut state = self.0.state.write();
+        if matches!(state.held, Held::Unread) {
+            state.held = held;
+        }
+    }
+
+    /// Hands the decoded whole to a function.
+    fn whole<T>(&self, func: impl FnOnce(&NodeData, &Map) -> T) -> T {
+        {
+            let state = self.0.state.read();
+            if let Held::Whole(data) = &state.held {
+                return func(data, &state.nodedata);
+            }
+        }
+        let mut state = self.0.state.write();
+        let State { held, nodedata } = &mut *state;
+        func(self.decode(held), nodedata)
+    }
+
+    /// Makes the whole of what is held.
+    fn decode<'a>(&self, held: &'a mut Held) -> &'a mut NodeData {
+        if let Held::Unread = held {
+            let raw = self.0.store.as_ref().map(|store| store.node(&self.0.buid));
+            *held = match raw {
+                Some(Ok(raw)) => Held::Raw(raw),
+                Some(Err(error)) => Held::Whole(self.unreadable(&error)),
+                None => Held::Whole(Box::default()),
+            };
+        }
+        if let Held::Raw(raw) = held {
+            let data = raw.decode().unwrap_or_else(|error| self.unreadable(&error));
+            *held = Held::Whole(Box::new(data));
+        }
+        match held {
+            Held::Whole(data) => data,
+            Held::Raw(_) | Held::Unread => unreachable!("it was decoded above"),
+        }
     }
 
     /// The node of a weak reference.
@@ -110,42 +194,45 @@ impl Node {
 
     /// Whether it is computed.
     pub fn is_runt(&self) -> bool {
-        self.0.is_runt
+        self.0.store.is_none()
     }
 
     /// Whether a property is set.
     pub fn has(&self, name: &str) -> bool {
-        self.0.state.read().data.props.contains_key(name)
+        self.ask(|raw| raw.has_prop(name), |data| data.props.contains_key(name))
     }
 
     /// A property, or a tag's interval by `#tag`.
     pub fn get(&self, name: &str) -> Option<Value> {
         match name.strip_prefix('#') {
             Some(tag) => self.tag(tag),
-            None => self.0.state.read().data.props.get(name).map(|(valu, _)| valu.clone()),
+            None => self.ask(|raw| raw.prop(name), |data| data.props.get(name).map(|(valu, _)| valu.clone())),
         }
     }
 
     /// Every property.
     pub fn props(&self) -> Vec<(Arc<str>, Value)> {
-        let state = self.0.state.read();
-        state.data.props.iter().map(|(name, (valu, _))| (name.clone(), valu.clone())).collect()
+        self.whole(|data, _| data.props.iter().map(|(name, (valu, _))| (name.clone(), valu.clone())).collect())
     }
 
     /// A tag's interval.
     pub fn tag(&self, name: &str) -> Option<Value> {
-        self.0.state.read().data.tags.get(name).map(|(valu, _)| valu.clone())
+        self.ask(|raw| raw.tag(name), |data| data.tags.get(name).map(|(valu, _)| valu.clone()))
+    }
+
+    /// Whether a tag is set.
+    pub fn has_tag(&self, name: &str) -> bool {
+        self.ask(|raw| raw.has_tag(name), |data| data.tags.contains_key(name))
     }
 
     /// Whether it has any tag.
     pub fn has_tags(&self) -> bool {
-        !self.0.state.read().data.tags.is_empty()
+        self.ask(RawNode::has_tags, |data| !data.tags.is_empty())
     }
 
     /// Every tag and its interval.
     pub fn tags(&self) -> Vec<(Arc<str>, Value)> {
-        let state = self.0.state.read();
-        state.data.tags.iter().map(|(name, (valu, _))| (name.clone(), valu.clone())).collect()
+        self.whole(|data, _| data.tags.iter().map(|(name, (valu, _))| (name.clone(), valu.clone())).collect())
     }
 
     /// The tags that have no tags below them, longest first.
@@ -164,32 +251,36 @@ impl Node {
 
     /// A property of a tag.
     pub fn tagprop(&self, tag: &str, name: &str) -> Option<Value> {
-        self.0.state.read().data.tagprops.get(tag)?.get(name).map(|(valu, _)| valu.clone())
+        let whole = |data: &NodeData| data.tagprops.get(tag)?.get(name).map(|(valu, _)| valu.clone());
+        self.ask(|raw| raw.tagprop(tag, name), whole)
     }
 
     /// The names of the properties of a tag.
     pub fn tagprop_names(&self, tag: &str) -> Vec<Arc<str>> {
-        let state = self.0.state.read();
-        state.data.tagprops.get(tag).map(|props| props.keys().cloned().collect()).unwrap_or_default()
+        self.whole(|data, _| data.tagprops.get(tag).map(|props| props.keys().cloned().collect()).unwrap_or_default())
     }
 
     /// The tags with properties: tag, property, value.
     pub fn tagprops(&self) -> Vec<(Arc<str>, Arc<str>, Value)> {
-        let state = self.0.state.read();
-        let flat = state.data.tagprops.iter().flat_map(|(tag, props)| {
-            props.iter().map(move |(name, (valu, _))| (tag.clone(), name.clone(), valu.clone()))
-        });
-        flat.collect()
+        self.whole(|data, _| {
+            let flat = data.tagprops.iter().flat_map(|(tag, props)| {
+                props.iter().map(move |(name, (valu, _))| (tag.clone(), name.clone(), valu.clone()))
+            });
+            flat.collect()
+        })
     }
 
     /// The layer that has the node itself.
     pub fn ndef_layer(&self) -> Option<Arc<str>> {
-        self.0.state.read().data.ndef_layer.clone()
+        self.whole(|data, _| data.ndef_layer.clone())
     }
 
     /// Which layer each part comes from, as `$node.getByLayer()` shows it.
     pub fn by_layer(&self) -> Value {
-        let state = self.0.state.read();
+        self.whole(|data, _| self.placed(data))
+    }
+
+    fn placed(&self, data: &NodeData) -> Value {
         let mut retn: IndexMap<Arc<str>, Map> = IndexMap::new();
         let mut slot = |layer: &Arc<str>, key: &str, name: Value| {
             let map = retn.entry(layer.clone()).or_default();
@@ -197,18 +288,18 @@ impl Node {
             items.push(name);
             map.insert(key, Value::list(items));
         };
-        for (name, (_, layer)) in &state.data.props {
+        for (name, (_, layer)) in &data.props {
             slot(layer, "props", Value::from(name));
         }
-        for (name, (_, layer)) in &state.data.tags {
+        for (name, (_, layer)) in &data.tags {
             slot(layer, "tags", Value::from(name));
         }
-        for (tag, props) in &state.data.tagprops {
+        for (tag, props) in &data.tagprops {
             for (name, (_, layer)) in props {
                 slot(layer, "tagprops", Value::list([Value::from(tag), Value::from(name)]));
             }
         }
-        if let Some(layer) = &state.data.ndef_layer {
+        if let Some(layer) = &data.ndef_layer {
             retn.entry(layer.clone()).or_default().insert("ndef", self.0.form.name.clone());
         }
         Value::from(retn.into_iter().map(|(layer, map)| (Value::from(layer), Value::from(map))).collect::<Map>())
@@ -222,7 +313,17 @@ impl Node {
     /// Applies what a layer said it changed.
     pub fn apply(&self, op: &EditOp, layer: &Arc<str>) {
         let mut state = self.0.state.write();
-        let data = &mut state.data;
+        let State { held, nodedata } = &mut *state;
+        if let EditOp::EdgeAdd(..) | EditOp::EdgeDel(..) | EditOp::NodeDel(..) = op {
+            return;
+        }
+        if let Held::Unread = held
+            && !matches!(op, EditOp::DataSet(..) | EditOp::DataDel(..))
+        {
+            // Whoever reads it sees the change.
+            return;
+        }
+        let data = self.decode(held);
         match op {
             EditOp::NodeAdd(..) => data.ndef_layer = Some(layer.clone()),
             EditOp::NodeDel(..) | EditOp::EdgeAdd(..) | EditOp::EdgeDel(..) => {}
@@ -250,10 +351,10 @@ impl Node {
                 }
             }
             EditOp::DataSet(name, valu, _) => {
-                state.nodedata.insert(name, valu.clone());
+                nodedata.insert(name, valu.clone());
             }
             EditOp::DataDel(name, _) => {
-                state.nodedata.remove(name);
+                nodedata.remove(name);
             }
         }
     }
@@ -296,18 +397,23 @@ impl Node {
     }
 
     fn pack_info(&self) -> Map {
+        let unread = matches!(self.0.state.read().held, Held::Unread);
+        if unread {
+            self.read();
+        }
         let state = self.0.state.read();
-        let pairs = |map: &IndexMap<Arc<str>, (Value, Arc<str>)>| -> Map {
-            map.iter().map(|(name, (valu, _))| (Value::from(name), valu.clone())).collect()
+        let packed = match &state.held {
+            Held::Raw(raw) => raw.pack().unwrap_or_else(|error| self.unreadable(&error)),
+            Held::Whole(data) => pack_whole(data),
+            Held::Unread => Packed::default(),
         };
-        let tagprops: Map =
-            state.data.tagprops.iter().map(|(tag, props)| (Value::from(tag), Value::from(pairs(props)))).collect();
-        Map::new()
-            .with("iden", self.iden())
-            .with("tags", pairs(&state.data.tags))
-            .with("props", pairs(&state.data.props))
-            .with("tagprops", tagprops)
-            .with("nodedata", state.nodedata.clone())
+        let mut info = Map::with_capacity(8);
+        info.insert("iden", self.iden());
+        info.insert("tags", packed.tags);
+        info.insert("props", packed.props);
+        info.insert("tagprops", packed.tagprops);
+        info.insert("nodedata", state.nodedata.clone());
+        info
     }
 
     /// The packed form clients get: `[[form, valu], info]`, here as ndef and info.
@@ -377,24 +483,86 @@ impl Node {
 #[derive(Clone)]
 pub struct Path(Arc<Mutex<PathState>>);
 
-struct PathState {
-    nodes: Vec<Node>,
-    links: Vec<Value>,
-    vars: VarMap,
+fn pack_whole(data: &NodeData) -> Packed {
+    let pairs = |map: &IndexMap<Arc<str>, (Value, Arc<str>)>| -> Map {
+        map.iter().map(|(name, (valu, _))| (Value::from(name), valu.clone())).collect()
+    };
+    let tagprops = data.tagprops.iter().map(|(tag, props)| (Value::from(tag), Value::from(pairs(props)))).collect();
+    Packed { props: pairs(&data.props), tags: pairs(&data.tags), tagprops }
+}
+
+/// How a node was reached from the one before it.
+#[derive(Clone)]
+pub enum Link {
+    /// By a property.
+    Prop {
+        /// The property's name.
+        name: Arc<str>,
+        /// Whether the reached node has it.
+        reverse: bool,
+    },
+    /// By a light edge.
+    Edge {
+        /// The verb.
+        verb: Arc<str>,
+        /// Whether against its direction.
+        reverse: bool,
+    },
+    /// In another way, as the platform describes it.
+    Other(Value),
+}
+
+impl Link {
+    /// As clients get it.
+    pub fn value(&self) -> Value {
+        let (kind, name, text, reverse) = match self {
+            Link::Prop { name, reverse } => ("prop", "prop", name, *reverse),
+            Link::Edge { verb, reverse } => ("edge", "verb", verb, *reverse),
+            Link::Other(valu) => return valu.clone(),
+        };
+        let link = Map::new().with("type", kind).with(name, text);
+        Value::from(if reverse { link.with("reverse", true) } else { link })
+    }
+}
+
+impl From<Map> for Link {
+    fn from(link: Map) -> Link {
+        Link::Other(Value::from(link))
+    }
+}
+
+/// What few paths have.
+#[derive(Clone, Default)]
+struct Rare {
     frames: Vec<VarMap>,
     meta: IndexMap<Arc<str>, Item>,
     display: Option<Value>,
 }
 
+struct PathState {
+    nodes: SmallVec<[Node; 3]>,
+    /// How a node was left, and which one.
+    links: Vec<(Node, Link)>,
+    vars: VarMap,
+    /// What few paths have.
+    rare: Option<Box<Rare>>,
+}
+
+impl PathState {
+    fn rare(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_with(Box::default)
+    }
+}
+
 impl Path {
     /// A path that begins at a node.
     pub fn new(vars: VarMap, node: Node) -> Path {
-        Path::make(vars, vec![node], Vec::new(), Vec::new())
+        Path::make(vars, smallvec![node], Vec::new(), Vec::new())
     }
 
-    fn make(vars: VarMap, nodes: Vec<Node>, links: Vec<Value>, frames: Vec<VarMap>) -> Path {
-        let (meta, display) = (IndexMap::new(), None);
-        Path(Arc::new(Mutex::new(PathState { nodes, links, vars, frames, meta, display })))
+    fn make(vars: VarMap, nodes: SmallVec<[Node; 3]>, links: Vec<(Node, Link)>, frames: Vec<VarMap>) -> Path {
+        let rare = (!frames.is_empty()).then(|| Box::new(Rare { frames, ..Rare::default() }));
+        Path(Arc::new(Mutex::new(PathState { nodes, links, vars, rare })))
     }
 
     /// The node it ends at.
@@ -404,12 +572,13 @@ impl Path {
 
     /// Every node on it.
     pub fn nodes(&self) -> Vec<Node> {
-        self.0.lock().nodes.clone()
+        self.0.lock().nodes.to_vec()
     }
 
     /// How each node but the first was reached: `[iden, link]`.
     pub fn links(&self) -> Vec<Value> {
-        self.0.lock().links.clone()
+        let links = self.0.lock().links.clone();
+        links.iter().map(|(node, link)| Value::list([Value::from(node.iden()), link.value()])).collect()
     }
 
     /// A variable of the path; `$node` and `$path` are there unless overshadowed.
@@ -462,11 +631,11 @@ impl Path {
 
     /// A path one step further.
     #[must_use]
-    pub fn fork(&self, node: Node, link: Option<Value>) -> Path {
+    pub fn fork(&self, node: Node, link: Option<Link>) -> Path {
         let state = self.0.lock();
         let (mut nodes, mut links) = (state.nodes.clone(), state.links.clone());
         if let (Some(last), Some(link)) = (nodes.last(), link) {
-            links.push(Value::list([Value::from(last.iden()), link]));
+            links.push((last.clone(), link));
         }
         nodes.push(node);
         Path::make(state.vars.clone(), nodes, links, Vec::new())
@@ -476,45 +645,48 @@ impl Path {
     #[must_use]
     pub fn copy(&self) -> Path {
         let state = self.0.lock();
-        Path::make(state.vars.clone(), state.nodes.clone(), state.links.clone(), state.frames.clone())
+        let frames = state.rare.as_ref().map(|rare| rare.frames.clone()).unwrap_or_default();
+        Path::make(state.vars.clone(), state.nodes.clone(), state.links.clone(), frames)
     }
 
     /// Puts the variables aside for a fresh set.
     pub fn init_frame(&self, vars: VarMap) {
         let mut state = self.0.lock();
         let old = std::mem::replace(&mut state.vars, vars);
-        state.frames.push(old);
+        state.rare().frames.push(old);
     }
 
     /// Takes back the variables put aside last.
     pub fn fini_frame(&self) {
         let mut state = self.0.lock();
-        state.vars = state.frames.pop().unwrap_or_default();
+        state.vars = state.rare().frames.pop().unwrap_or_default();
     }
 
     /// Adds what is sent along with the node.
     pub fn set_meta(&self, name: impl Into<Arc<str>>, valu: Item) {
-        self.0.lock().meta.insert(name.into(), valu);
+        self.0.lock().rare().meta.insert(name.into(), valu);
     }
 
     /// Removes what would be sent along.
     pub fn pop_meta(&self, name: &str) {
-        self.0.lock().meta.shift_remove(name);
+        self.0.lock().rare().meta.shift_remove(name);
     }
 
     /// What is sent along with the node.
     pub fn meta(&self) -> Vec<(Arc<str>, Item)> {
-        self.0.lock().meta.iter().map(|(name, valu)| (name.clone(), valu.clone())).collect()
+        let state = self.0.lock();
+        let meta = state.rare.iter().flat_map(|rare| &rare.meta);
+        meta.map(|(name, valu)| (name.clone(), valu.clone())).collect()
     }
 
     /// Sets the `display` entry of the packed node.
     pub fn set_display(&self, display: Value) {
-        self.0.lock().display = Some(display);
+        self.0.lock().rare().display = Some(display);
     }
 
     /// The `display` entry of the packed node.
     pub fn display(&self) -> Option<Value> {
-        self.0.lock().display.clone()
+        self.0.lock().rare.as_ref().and_then(|rare| rare.display.clone())
     }
 
     /// What is sent along, packed.

@@ -8,7 +8,7 @@
 use std::any::Any;
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, LazyLock, Weak};
 use std::time::Duration;
 
 use indexmap::IndexMap;
@@ -27,8 +27,10 @@ use crate::ops::NodeGenr;
 use crate::registry::Registry;
 use crate::snap::Snap;
 
+/// Variables by name.
+pub type Vars = IndexMap<Arc<str>, Item, foldhash::fast::RandomState>;
 /// Variables by name, shared until changed.
-pub type VarMap = Arc<IndexMap<Arc<str>, Item>>;
+pub type VarMap = Arc<Vars>;
 
 /// Variables from pairs.
 pub fn var_map<K: Into<Arc<str>>>(items: impl IntoIterator<Item = (K, Item)>) -> VarMap {
@@ -91,6 +93,8 @@ pub struct Shared {
     pub cancel: Arc<Cancel>,
     /// The identifier of its task.
     pub task: String,
+    /// What its operators do, when that was asked for.
+    plan: std::sync::OnceLock<crate::plan::Plan>,
     warned: Mutex<HashSet<String>>,
     scopes: Mutex<Vec<Weak<RtInner>>>,
     ext: Mutex<HashMap<String, Arc<dyn Any + Send + Sync>>>,
@@ -99,8 +103,18 @@ pub struct Shared {
 impl Shared {
     /// For a new query.
     pub fn new(sink: Arc<dyn Sink>, cancel: Arc<Cancel>, task: String) -> Arc<Shared> {
-        let (warned, scopes, ext) = Default::default();
-        Arc::new(Shared { sink, cancel, task, warned, scopes, ext })
+        let (plan, warned, scopes, ext) = Default::default();
+        Arc::new(Shared { sink, cancel, task, plan, warned, scopes, ext })
+    }
+
+    /// Measures the operators from now on.
+    pub fn start_plan(&self) {
+        let _ = self.plan.set(crate::plan::Plan::default());
+    }
+
+    /// What the operators do, if it is measured.
+    pub fn plan(&self) -> Option<&crate::plan::Plan> {
+        self.plan.get()
     }
 
     /// Sends a message to the client.
@@ -147,7 +161,7 @@ pub struct RtInner {
     root: Option<Rt>,
     query: Arc<Query>,
     vars: Mutex<VarMap>,
-    runtvars: RwLock<HashMap<Arc<str>, bool>>,
+    runtvars: RwLock<HashMap<Arc<str>, bool, foldhash::fast::RandomState>>,
     opts: Mutex<Map>,
     inputs: Mutex<Vec<Node>>,
     funcscope: bool,
@@ -172,6 +186,9 @@ pub struct SubOpts {
     /// Query options of its own.
     pub opts: Map,
 }
+
+/// Variables that are always there: the first two are of the node at hand.
+static NAMES: LazyLock<[Arc<str>; 3]> = LazyLock::new(|| ["node", "path", "lib"].map(Arc::from));
 
 impl Rt {
     /// The outermost scope of a query.
@@ -206,13 +223,13 @@ impl Rt {
         {
             let mut runtvars = rt.0.runtvars.write();
             if rt.0.root.is_none() {
-                runtvars.insert(Arc::from("node"), false);
-                runtvars.insert(Arc::from("path"), false);
+                runtvars.insert(NAMES[0].clone(), false);
+                runtvars.insert(NAMES[1].clone(), false);
             }
             for name in rt.0.vars.lock().keys() {
                 runtvars.insert(name.clone(), true);
             }
-            runtvars.insert(Arc::from("lib"), true);
+            runtvars.insert(NAMES[2].clone(), true);
         }
         crate::walk::load_vars(&rt.0.query, &rt)?;
         Ok(rt)
@@ -410,7 +427,14 @@ impl Rt {
         if valu.holds_scope() && !self.0.listed.swap(true, Ordering::Relaxed) {
             self.shared().scopes.lock().push(Arc::downgrade(&self.0));
         }
-        let here = &**name == "lib" || self.0.vars.lock().contains_key(&**name);
+        {
+            let mut vars = self.0.vars.lock();
+            if let Some(at) = vars.get_index_of(&**name) {
+                Arc::make_mut(&mut *vars)[at] = valu;
+                return;
+            }
+        }
+        let here = &**name == "lib";
         match &self.0.root {
             Some(root) if !here && self.is_root_scope(name) => root.set_var(name, valu),
             _ => {

@@ -1,11 +1,12 @@
 //! A view as one query sees it: lifts give live nodes, each node once, edits seen by everybody who holds it.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::{Arc, Weak};
 
 use myelin_error::{Result, err};
 use myelin_model::types::{CtorKind, py};
-use myelin_model::{Model, NormCx, Prop, StorCmpr, StorType, Type};
+use myelin_model::{Form, Model, NormCx, Prop, StorCmpr, StorType, Type};
 use myelin_value::{Buid, Map, Value, buid_of};
 use parking_lot::Mutex;
 
@@ -13,7 +14,7 @@ use crate::ctl::{Ctl, Flow};
 use crate::host::{Host, User};
 use crate::node::{Node, NodeInner};
 use crate::rt::Shared;
-use crate::store::{Hit, LiftBy, Lifted, NodeData, View};
+use crate::store::{Hit, LiftBy, Lifted, RawNode, View};
 
 /// Nodes of a lift, one by one.
 pub type Nodes = Box<dyn Iterator<Item = Flow<Node>> + Send>;
@@ -28,11 +29,36 @@ pub struct Snap {
     shared: Arc<Shared>,
     live: Mutex<Live>,
     tags: Mutex<HashMap<Arc<str>, Option<Node>>>,
+    norm_cx: Mutex<Option<(Arc<Model>, NormCx)>>,
 }
 
+/// The nodes somebody holds, so that all hold the same one.
 struct Live {
-    nodes: HashMap<Buid, Weak<NodeInner>>,
+    nodes: HashMap<Buid, Weak<NodeInner>, BuildHasherDefault<BuidHasher>>,
     sweep_at: usize,
+    /// The form seen last, and the model it is of: most nodes of a lift have the same.
+    form: Option<(Arc<Model>, Arc<Form>)>,
+}
+
+/// How many dead nodes may lie around before they are looked for.
+const SWEEP_MIN: usize = 512;
+
+/// A buid is a hash: any part of it serves.
+#[derive(Default)]
+struct BuidHasher(u64);
+
+impl Hasher for BuidHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(first) = bytes.first_chunk::<8>() {
+            self.0 = u64::from_le_bytes(*first);
+        }
+    }
+
+    fn write_usize(&mut self, _len: usize) {}
 }
 
 fn no_nodes() -> Nodes {
@@ -48,8 +74,18 @@ impl Snap {
     pub fn new(host: Arc<dyn Host>, view: View, user: Arc<dyn User>, shared: Arc<Shared>) -> Arc<Snap> {
         let view_iden = view.iden();
         let layer = view.layers().first().cloned().unwrap_or_else(|| Arc::from(""));
-        let live = Mutex::new(Live { nodes: HashMap::new(), sweep_at: 4096 });
-        Arc::new(Snap { host, view, view_iden, layer, user, shared, live, tags: Mutex::default() })
+        let live = Mutex::new(Live { nodes: HashMap::default(), sweep_at: SWEEP_MIN, form: None });
+        Arc::new(Snap {
+            host,
+            view,
+            view_iden,
+            layer,
+            user,
+            shared,
+            live,
+            tags: Mutex::default(),
+            norm_cx: Mutex::default(),
+        })
     }
 
     /// The service.
@@ -94,7 +130,12 @@ impl Snap {
 
     /// What types consult when they normalise.
     pub fn norm_cx(&self) -> NormCx {
-        self.host.norm_cx()
+        let model = self.model();
+        let mut kept = self.norm_cx.lock();
+        match &*kept {
+            Some((have, cx)) if Arc::ptr_eq(have, &model) => cx.clone(),
+            _ => kept.insert((model, self.host.norm_cx())).1.clone(),
+        }
     }
 
     /// Forgets live nodes.
@@ -119,35 +160,49 @@ impl Snap {
         if let Some(node) = self.live_node(buid) {
             return Ok(Some(node));
         }
-        let data = self.view.node(buid)?;
-        self.join(*buid, data)
+        let raw = self.view.node(buid)?;
+        let model = self.model();
+        let found = raw.ndef(|name, valu| Some((self.form(&model, name)?, valu)))?;
+        let Some((form, valu)) = found.flatten() else { return Ok(None) };
+        Ok(Some(self.join(*buid, form, valu, Some(raw))))
+    }
+
+    fn form(&self, model: &Arc<Model>, name: &str) -> Option<Arc<Form>> {
+        let mut live = self.live.lock();
+        if let Some((have, form)) = &live.form
+            && Arc::ptr_eq(have, model)
+            && &*form.name == name
+        {
+            return Some(form.clone());
+        }
+        let form = model.form(name)?.clone();
+        live.form = Some((model.clone(), form.clone()));
+        Some(form)
     }
 
     fn live_node(&self, buid: &Buid) -> Option<Node> {
         self.live.lock().nodes.get(buid)?.upgrade().map(Node::from_inner)
     }
 
-    fn join(&self, buid: Buid, data: NodeData) -> Flow<Option<Node>> {
-        if let Some(node) = self.live_node(&buid) {
-            return Ok(Some(node));
-        }
-        let Some((form, _)) = &data.ndef else { return Ok(None) };
-        let Some(form) = self.model().form(form).cloned() else { return Ok(None) };
-        let Some(node) = Node::new(buid, form, self.view_iden.clone(), data) else { return Ok(None) };
+    /// The node that others hold already, or a new one.
+    fn join(&self, buid: Buid, form: Arc<Form>, valu: Value, raw: Option<RawNode>) -> Node {
         let mut live = self.live.lock();
+        if let Some(node) = live.nodes.get(&buid).and_then(Weak::upgrade) {
+            return Node::from_inner(node);
+        }
+        let node = Node::new(buid, form, valu, &self.view, &self.view_iden, raw);
         if live.nodes.len() >= live.sweep_at {
             live.nodes.retain(|_, node| node.strong_count() > 0);
-            live.sweep_at = (live.nodes.len() * 2).max(4096);
+            live.sweep_at = (live.nodes.len() * 2).max(SWEEP_MIN);
         }
         live.nodes.insert(buid, node.downgrade());
-        Ok(Some(node))
+        node
     }
 
     fn join_hit(&self, hit: Hit) -> Flow<Option<Node>> {
-        match hit.data {
-            Some(data) => self.join(hit.buid, data),
-            None => self.node_by_buid(&hit.buid),
-        }
+        let Some((form, valu)) = hit.ndef else { return self.node_by_buid(&hit.buid) };
+        let model = self.model();
+        Ok(self.form(&model, &form).map(|form| self.join(hit.buid, form, valu, None)))
     }
 
     /// A node by form and normalised value.
@@ -210,6 +265,9 @@ impl Snap {
     /// # Errors
     /// What opening the lift gives.
     pub fn lift(self: &Arc<Snap>, by: LiftBy, reverse: bool) -> Flow<Nodes> {
+        if self.shared.plan().is_some() {
+            crate::plan::note(&by);
+        }
         Ok(self.nodes(self.view.lift(by, reverse)?))
     }
 
@@ -242,17 +300,43 @@ impl Snap {
     /// `NoSuchProp`.
     pub fn by_prop(self: &Arc<Snap>, full: &str, reverse: bool) -> Flow<Nodes> {
         let prop = self.model().prop(full).cloned().ok_or_else(|| no_prop(full))?;
-        if prop.is_runt {
-            return self.runt_nodes(&prop.full, None, None);
+        match Snap::index_of(&prop) {
+            Some(by) => self.lift(by, reverse),
+            None => self.runt_nodes(&prop.full, None, None),
         }
-        let by = if prop.is_form {
+    }
+
+    /// The index of all values of a property or form; computed ones have none.
+    pub fn index_of(prop: &Prop) -> Option<LiftBy> {
+        if prop.is_runt {
+            return None;
+        }
+        Some(if prop.is_form {
             LiftBy::Prop(Some(prop.name.clone()), None)
         } else if prop.is_univ {
             LiftBy::Prop(None, Some(prop.name.clone()))
         } else {
             LiftBy::Prop(prop.form.clone(), Some(prop.name.clone()))
-        };
-        self.lift(by, reverse)
+        })
+    }
+
+    /// Whether there may be rows of a property: one that no layer ever had needs no lift.
+    pub fn has_index(&self, prop: &Prop) -> bool {
+        prop.is_runt || Snap::index_of(prop).is_none_or(|by| self.view.may_have(&by))
+    }
+
+    /// The index of values of a property or form that operations compare; computed ones have none.
+    pub fn index_by(prop: &Prop, cmprs: Vec<StorCmpr>) -> Option<LiftBy> {
+        if prop.is_runt {
+            return None;
+        }
+        Some(if prop.is_form {
+            LiftBy::FormValu(prop.name.clone(), cmprs)
+        } else if prop.is_univ {
+            LiftBy::PropValu(None, prop.name.clone(), cmprs)
+        } else {
+            LiftBy::PropValu(prop.form.clone(), prop.name.clone(), cmprs)
+        })
     }
 
     /// By the value of a property or form; the value is normalised.
@@ -306,6 +390,17 @@ impl Snap {
         if cmprs.is_empty() {
             return Ok(no_nodes());
         }
+        if prop.is_form
+            && !prop.is_runt
+            && let [StorCmpr { op: "=", value, stortype }] = cmprs.as_slice()
+            && !(*stortype == StorType::FQDN && value.as_str().is_some_and(|name| name.starts_with('*')))
+        {
+            // One node at most: no index has to be walked. (A name with a wildcard is equal to many.)
+            if self.shared.plan().is_some() {
+                crate::plan::note_node();
+            }
+            return Ok(Box::new(self.node_by_ndef(&prop.name, value)?.into_iter().map(Ok)));
+        }
         if prop.is_runt {
             let mut retn = no_nodes();
             for cmpr in cmprs {
@@ -313,22 +408,10 @@ impl Snap {
             }
             return Ok(retn);
         }
-        if prop.is_form
-            && let [StorCmpr { op: "=", value, stortype }] = cmprs.as_slice()
-            // A domain name may begin with a star that stands for all that ends in the rest.
-            && !(*stortype == StorType::FQDN && value.as_str().is_some_and(|text| text.starts_with('*')))
-        {
-            // One node at most: no index has to be walked.
-            return Ok(Box::new(self.node_by_ndef(&prop.name, value)?.into_iter().map(Ok)));
+        match Snap::index_by(prop, cmprs) {
+            Some(by) => self.lift(by, reverse),
+            None => Ok(no_nodes()),
         }
-        let by = if prop.is_form {
-            LiftBy::FormValu(prop.name.clone(), cmprs)
-        } else if prop.is_univ {
-            LiftBy::PropValu(None, prop.name.clone(), cmprs)
-        } else {
-            LiftBy::PropValu(prop.form.clone(), prop.name.clone(), cmprs)
-        };
-        self.lift(by, reverse)
     }
 
     /// By an item of an array property.

@@ -17,12 +17,12 @@ pub type View = Arc<dyn Store>;
 /// Nodes of a lift, in order, each once.
 pub type Lifted = Box<dyn Iterator<Item = Result<Hit>> + Send>;
 
-/// A node that a lift found, with what was read of it on the way.
+/// A node that a lift found.
 pub struct Hit {
     /// The node.
     pub buid: Buid,
-    /// Its merged storage nodes, when the lift read them anyway.
-    pub data: Option<NodeData>,
+    /// Its form and value, where the index says them: then the node is there, and need not be read to know that.
+    pub ndef: Option<(Arc<str>, Value)>,
 }
 
 /// Values by name, each with the layer it is from.
@@ -42,6 +42,8 @@ pub struct NodeData {
     /// Properties of tags and the layer each comes from.
     pub tagprops: IndexMap<Arc<str>, Placed>,
 }
+
+pub use crate::raw::RawNode;
 
 /// Which index a lift by value walks.
 #[derive(Clone, Debug)]
@@ -159,14 +161,22 @@ pub trait Store: Send + Sync + Any {
         false
     }
 
-    /// The merged node.
-    fn node(&self, buid: &Buid) -> Result<NodeData>;
+    /// What the layers hold of a node, not yet decoded.
+    fn node(&self, buid: &Buid) -> Result<RawNode>;
 
     /// The storage node of every layer, topmost first, as Storm shows them.
     fn stor_nodes(&self, buid: &Buid) -> Result<Vec<Value>>;
 
     /// Lifts nodes.
     fn lift(&self, by: LiftBy, reverse: bool) -> Result<Lifted>;
+
+    /// Whether a lift may find anything: false when no layer ever had what it lifts by.
+    fn may_have(&self, _by: &LiftBy) -> bool {
+        true
+    }
+
+    /// How many nodes a lift finds, from the index alone where that says it.
+    fn count(&self, by: LiftBy) -> Result<u64>;
 
     /// How many values an index has: of a property by full name, of one value, of items of an array.
     fn prop_count(&self, full: &str, valu: Option<&Value>, array: bool) -> Result<u64>;

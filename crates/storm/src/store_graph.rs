@@ -9,7 +9,7 @@ use myelin_model::{Model, StorCmpr, StorType};
 use myelin_value::{Buid, Map, Value};
 use parking_lot::Mutex;
 
-use crate::store::{EdgeIter, EditOp, Hit, LiftBy, Lifted, NodeData, NodeEdit, Store, View};
+use crate::store::{EdgeIter, EditOp, Hit, LiftBy, Lifted, NodeEdit, RawNode, Store, View};
 
 /// How the names of properties become forms and relative names, where counting needs it.
 pub type ModelFn = Arc<dyn Fn() -> Arc<Model> + Send + Sync>;
@@ -130,28 +130,10 @@ impl Store for GraphView {
         self.view.write_layer().is_readonly()
     }
 
-    fn node(&self, buid: &Buid) -> Result<NodeData> {
-        let idens = self.idens();
-        let mut data = NodeData::default();
-        // From the bottom up: what is above replaces what is below and keeps its place.
-        for (at, byts) in self.view.sodes(buid)?.iter().enumerate().rev() {
-            let (Some(byts), Some(layer)) = (byts, idens.get(at)) else { continue };
-            let sode = graph::SodeRef::new(byts);
-            if let Some((valu, _)) = sode.valu()? {
-                data.ndef = Some((Arc::from(sode.form()?.unwrap_or_default()), valu));
-                data.ndef_layer = Some(layer.clone());
-            }
-            sode.each_prop(|name, valu, _| {
-                data.props.insert(Arc::from(name), (valu, layer.clone()));
-            })?;
-            sode.each_tag(|tag, valu| {
-                data.tags.insert(Arc::from(tag), (valu, layer.clone()));
-            })?;
-            sode.each_tagprop(|tag, name, valu, _| {
-                data.tagprops.entry(Arc::from(tag)).or_default().insert(Arc::from(name), (valu, layer.clone()));
-            })?;
-        }
-        Ok(data)
+    fn node(&self, buid: &Buid) -> Result<RawNode> {
+        let layers = self.view.layers();
+        let sodes = layers.iter().map(|layer| layer.sode(buid)).collect::<Result<_>>()?;
+        Ok(RawNode::new(sodes, layers))
     }
 
     fn stor_nodes(&self, buid: &Buid) -> Result<Vec<Value>> {
@@ -166,10 +148,33 @@ impl Store for GraphView {
     }
 
     fn lift(&self, by: LiftBy, reverse: bool) -> Result<Lifted> {
-        let mut lift = self.view.lift(lift_of(by, reverse)?);
+        let form = match &by {
+            LiftBy::Prop(Some(form), None) | LiftBy::FormValu(form, _) => Some(form.clone()),
+            _ => None,
+        };
+        let mut lift = lift_of(by, reverse)?;
+        if let Some(form) = form.as_ref().and_then(|form| (self.model)().form(form).cloned()) {
+            lift = lift.with_values(form.typ.stortype);
+        }
+        let mut lift = self.view.lift(lift);
         Ok(Box::new(std::iter::from_fn(move || {
-            lift.next_buid().transpose().map(|found| found.map(|buid| Hit { buid, data: None }))
+            let found = lift.next_row().transpose()?;
+            Some(found.map(|(buid, valu)| Hit { buid, ndef: form.clone().zip(valu) }))
         })))
+    }
+
+    fn may_have(&self, by: &LiftBy) -> bool {
+        match by {
+            LiftBy::Prop(form, prop) => {
+                let layers = self.view.layers();
+                layers.iter().any(|layer| layer.prop_abrv(form.as_deref(), prop.as_deref()).is_some())
+            }
+            _ => true,
+        }
+    }
+
+    fn count(&self, by: LiftBy) -> Result<u64> {
+        self.view.count(lift_of(by, false)?)
     }
 
     fn prop_count(&self, full: &str, valu: Option<&Value>, array: bool) -> Result<u64> {

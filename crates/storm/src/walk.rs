@@ -297,6 +297,17 @@ fn parts<'a>(part: Part<'a>, f: Visit<'_, 'a>) {
     }
 }
 
+/// Calls a function for every part until one fails.
+fn each_part<'a>(part: Part<'a>, mut func: impl FnMut(Part<'a>) -> Flow<()>) -> Flow<()> {
+    let mut done = Ok(());
+    parts(part, &mut |kid| {
+        if done.is_ok() {
+            done = func(kid);
+        }
+    });
+    done
+}
+
 /// Whether a part is the same for every node.
 pub fn is_runtsafe(part: Part<'_>, rt: &Rt) -> bool {
     match part {
@@ -414,9 +425,7 @@ fn declare(part: Part<'_>, rt: &Rt) -> Flow<()> {
         },
         _ => {}
     }
-    let mut kids = Vec::new();
-    parts(part, &mut |kid| kids.push(kid));
-    kids.into_iter().try_for_each(|kid| declare(kid, rt))
+    each_part(part, |kid| declare(kid, rt))
 }
 
 /// Checks that every variable a query reads is declared somewhere.
@@ -440,7 +449,5 @@ fn check(part: Part<'_>, rt: &Rt) -> Flow<()> {
         Part::Oper(Oper { kind: OperKind::Function(_), .. }) => return Ok(()),
         _ => {}
     }
-    let mut kids = Vec::new();
-    parts(part, &mut |kid| kids.push(kid));
-    kids.into_iter().try_for_each(|kid| check(kid, rt))
+    each_part(part, |kid| check(kid, rt))
 }

@@ -6,7 +6,7 @@ use crate::Value;
 
 /// Keys and values in order of insertion. Keys are nearly always text; any value is allowed, as on the wire.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Map(IndexMap<Value, Value>);
+pub struct Map(IndexMap<Value, Value, foldhash::fast::RandomState>);
 
 struct TextKey<'a>(&'a str);
 
@@ -30,7 +30,7 @@ impl Map {
 
     /// An empty map with room for so many entries.
     pub fn with_capacity(size: usize) -> Map {
-        Map(IndexMap::with_capacity(size))
+        Map(IndexMap::with_capacity_and_hasher(size, Default::default()))
     }
 
     /// Sets a key in place, or at the end when it is new. Returns the value it had.

@@ -110,10 +110,7 @@ pub fn changed(core: &Cortex, rt: &Rt, node: &Node, change: &Change) -> Flow<()>
         }
     }
     // The query that made the change sees what the triggers did to the node.
-    let data = rt.snap().view().node(&node.buid())?;
-    if data.ndef.is_some() {
-        node.reload(data);
-    }
+    node.reload();
     Ok(())
 }
 

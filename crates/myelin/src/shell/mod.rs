@@ -33,6 +33,9 @@ pub struct ShellArgs {
     /// A JSON or YAML file of query options
     #[arg(long)]
     pub optsfile: Option<PathBuf>,
+    /// After each query, print what its steps did: rows, time, the index of each lift
+    #[arg(long)]
+    pub plan: bool,
 }
 
 /// Runs the shell; the exit status.
@@ -47,6 +50,9 @@ pub async fn run(args: ShellArgs) -> Result<u8> {
     }
     if let Some(view) = &args.view {
         opts.insert("view", view.as_str());
+    }
+    if args.plan {
+        opts.insert("plan", true);
     }
     let proxy = Proxy::open(&args.cortex).await?;
     let mut session = Session { proxy, opts, printer: Printer::detect() };

@@ -45,6 +45,7 @@ impl Printer {
             "node:edits" => self.dots(info),
             "print" => self.line(plain(info.get("mesg"))),
             "warn" => self.warn(info),
+            "plan" => self.plan(info.get("steps"), 0),
             "fini" => self.fini(info),
             "err" => {
                 self.err(info);
@@ -116,6 +117,23 @@ impl Printer {
             text = format!("{text} {}", rest.join(", "));
         }
         self.coloured(Color::Yellow, &format!("WARNING: {text}"));
+    }
+
+    /// The steps of a query: rows, microseconds, the operator, the index it walked.
+    fn plan(&mut self, steps: Option<&Value>, depth: usize) {
+        if depth == 0 {
+            self.line(format!("{:>10} {:>10}  step", "rows", "us"));
+        }
+        for step in steps.and_then(Value::as_list).unwrap_or_default() {
+            let number = |name: &str| step.get(name).and_then(Value::as_i64).unwrap_or_default();
+            let (kind, text) = (plain(step.get("kind")), plain(step.get("text")));
+            let indent = "  ".repeat(depth);
+            self.line(format!("{:>10} {:>10}  {indent}{kind}: {text}", number("rows"), number("micros")));
+            for index in step.get("index").and_then(Value::as_list).unwrap_or_default() {
+                self.line(format!("{:>21}  {indent}  by {}", "", plain(Some(index))));
+            }
+            self.plan(step.get("steps").filter(|steps| !steps.is_null()), depth + 1);
+        }
     }
 
     fn fini(&mut self, info: &Value) {

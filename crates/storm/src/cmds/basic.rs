@@ -47,17 +47,19 @@ static COUNT: CmdDef = CmdDef {
 };
 
 fn count(cx: Arc<CmdCx>, mut input: NodeGenr) -> Flow<NodeGenr> {
-    let mut count = 0;
+    let mut count = 0u64;
     let mut done = false;
     Ok(from_fn(move || {
         if done {
             return Ok(None);
         }
-        while let Some(item) = input.next()? {
-            count += 1;
-            if cx.opts().flag("yield") {
+        if cx.opts().flag("yield") {
+            if let Some(item) = input.next()? {
+                count += 1;
                 return Ok(Some(item));
             }
+        } else {
+            crate::ops::count(&mut *input, &mut count)?;
         }
         done = true;
         cx.rt().printf(format!("Counted {count} nodes."))?;

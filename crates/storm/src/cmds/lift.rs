@@ -10,7 +10,7 @@ use super::{ArgDef, ArgType, CmdCx, CmdDef, Nargs};
 use crate::ctl::Flow;
 use crate::edit::{add_node, edit_node};
 use crate::item::{Dflt, Item};
-use crate::node::Node;
+use crate::node::{Link, Node};
 use crate::ops::{NodeGenr, chain, empty, flat_map, fresh, from_fn, project, ready};
 use crate::registry::Registry;
 use crate::rt::Rt;
@@ -109,7 +109,7 @@ fn lift_byverb(cx: Arc<CmdCx>, input: NodeGenr) -> Flow<NodeGenr> {
     Ok(flat_map(input, move |node, path| {
         let nodes = byverb(&cx, &seen)?;
         let link = Value::from(Map::new().with("type", "runtime"));
-        let forked = crate::ops::forked(path.clone(), Some(link), nodes);
+        let forked = crate::ops::forked(path.clone(), Some(Link::Other(link)), nodes);
         Ok(chain(ready([(node, path)]), move || Ok(forked)))
     }))
 }
@@ -365,7 +365,7 @@ fn scrape(cx: Arc<CmdCx>, mut input: NodeGenr) -> Flow<NodeGenr> {
             }
             inner = Some(if opts.flag("yield") {
                 let link = Value::from(Map::new().with("type", "scrape"));
-                crate::ops::forked(path, Some(link), Box::new(nodes.into_iter().map(Ok)))
+                crate::ops::forked(path, Some(Link::Other(link)), Box::new(nodes.into_iter().map(Ok)))
             } else {
                 ready([(node, path)])
             });

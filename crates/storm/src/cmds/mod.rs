@@ -98,6 +98,11 @@ impl Command {
         }
     }
 
+    /// Whether all it wants to know of its input, when it has no arguments, is how many nodes there are.
+    pub(crate) fn only_counts(&self) -> bool {
+        matches!(self, Command::Def(def) if def.name == "count")
+    }
+
     /// The parser of its arguments.
     pub fn parser(&self) -> Parser {
         match self {

@@ -10,7 +10,7 @@ use super::compute;
 use crate::ctl::{Ctl, Ctrl, Flow};
 use crate::item::{Closure, Genr, Item, ItemIter};
 use crate::node::Path;
-use crate::ops::NodeGenr;
+use crate::ops::{Block, NodeGenr};
 use crate::rt::{Rt, SubOpts, var_map};
 use crate::walk::{Wanted, has_statement};
 
@@ -116,6 +116,13 @@ pub fn call_closure(closure: &Arc<Closure>, args: Vec<Item>, kwargs: Vec<(Arc<st
 fn run(closure: &Arc<Closure>, vars: crate::rt::VarMap) -> Flow<Item> {
     let _depth = crate::run::deeper(&closure.rt)?;
     let rt = closure.rt.sub(&closure.def.body, SubOpts { vars, funcscope: true, ..SubOpts::default() })?;
+    if let Some(block) = closure.block.get_or_init(|| Block::of(&rt, &closure.def.body)) {
+        let _depth = crate::run::begin(&rt)?;
+        return match block.run(&rt) {
+            Ok(()) => Ok(Item::NULL),
+            Err(error) => outcome(closure, error),
+        };
+    }
     let mut genr = rt.execute()?;
     loop {
         match genr.next() {

@@ -40,6 +40,18 @@ fn big(item: &Item) -> BigInt {
 /// `BadCast` when a number is needed and there is none, `StormRuntimeError` for a division by zero.
 pub fn binary(rt: &Rt, oper: BinaryOp, left: &Item, right: &Item) -> Flow<Item> {
     use BinaryOp::{Add, Div, Eq, Ge, Gt, Le, Lt, Mod, Mul, Ne, Pow, Pref, Re, Sub};
+    if let (Item::Val(Value::Int(one)), Item::Val(Value::Int(two))) = (left, right) {
+        match oper {
+            Eq => return Ok(Item::from(one == two)),
+            Ne => return Ok(Item::from(one != two)),
+            Gt => return Ok(Item::from(one > two)),
+            Lt => return Ok(Item::from(one < two)),
+            Ge => return Ok(Item::from(one >= two)),
+            Le => return Ok(Item::from(one <= two)),
+            Add | Sub | Mul | Div | Mod | Pow => return integers(oper, left, right),
+            Pref | Re => {}
+        }
+    }
     match oper {
         Eq => Ok(Item::from(left.tocmprvalu(rt)?.py_eq(&right.tocmprvalu(rt)?))),
         Ne => Ok(Item::from(!left.tocmprvalu(rt)?.py_eq(&right.tocmprvalu(rt)?))),

@@ -122,7 +122,7 @@ fn var(rt: &Rt, valu: &Ast, name: &Arc<str>, path: Option<&Path>) -> Flow<Item> 
 }
 
 fn dict(rt: &Rt, items: &[(Ast, Ast)], path: Option<&Path>) -> Flow<Item> {
-    let mut retn = indexmap::IndexMap::new();
+    let mut retn = crate::item::Members::default();
     for (key, valu) in items {
         let key = compute(rt, key, path)?.tokey(rt)?;
         retn.insert(key, compute(rt, valu, path)?);

@@ -209,6 +209,8 @@ pub struct Closure {
     pub rt: Rt,
     /// The arguments and their defaults.
     pub args: Vec<(Arc<str>, Option<Item>)>,
+    /// Its body as statements, when it is such; made at the first call.
+    pub block: std::sync::OnceLock<Option<crate::ops::Block>>,
     /// How errors call it, when it is part of a module.
     pub path: parking_lot::Mutex<Arc<str>>,
     /// Whether it was made by a module, whose error positions mean nothing to the caller.

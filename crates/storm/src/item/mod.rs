@@ -30,10 +30,12 @@ use crate::rt::Rt;
 
 /// A mutable list.
 pub type ListRef = Arc<Mutex<Vec<Item>>>;
+/// Members by what makes them equal, in order of insertion.
+pub type Members = IndexMap<Key, Item, foldhash::fast::RandomState>;
 /// A mutable dictionary. Keys are primitives.
-pub type DictRef = Arc<Mutex<IndexMap<Key, Item>>>;
+pub type DictRef = Arc<Mutex<Members>>;
 /// A mutable set.
-pub type SetRef = Arc<Mutex<IndexMap<Key, Item>>>;
+pub type SetRef = Arc<Mutex<Members>>;
 
 /// A runtime value.
 #[derive(Clone)]

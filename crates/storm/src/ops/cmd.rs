@@ -5,12 +5,12 @@ use std::sync::Arc;
 use myelin_error::err;
 use myelin_storm_syntax::OperKind;
 
-use super::{NodeGenr, OperRef, chain, empty, from_fn, once};
+use super::{NodeGenr, NodeIter, OperRef, chain, empty, from_fn, once};
 use crate::cmds::{CmdCx, find};
 use crate::ctl::{Ctl, Flow};
 use crate::expr::compute;
 use crate::item::Item;
-use crate::node::Path;
+use crate::node::{NodePath, Path};
 use crate::rt::Rt;
 use crate::walk::value_runtsafe;
 
@@ -33,6 +33,13 @@ pub fn cmd(rt: &Rt, oper: &OperRef, mut input: NodeGenr) -> Flow<NodeGenr> {
         return Err(rt.at(oper.span, err!("IsReadOnly", mesg = mesg).into()));
     }
     let cx = Arc::new(CmdCx::new(rt, runtsafe, &command));
+    if cmd.args.is_empty()
+        && command.only_counts()
+        && let Some(size) = input.size()?
+    {
+        set_argv(rt, oper, &cx, None)?;
+        return command.run(cx, Box::new(Told(size)));
+    }
     let first = input.next()?;
     let any = first.is_some();
     if let Some((_, path)) = &first {
@@ -56,6 +63,19 @@ pub fn cmd(rt: &Rt, oper: &OperRef, mut input: NodeGenr) -> Flow<NodeGenr> {
         None => rest,
     };
     command.run(cx, input)
+}
+
+/// Nodes of which only the number is known and wanted.
+struct Told(u64);
+
+impl NodeIter for Told {
+    fn next(&mut self) -> Flow<Option<NodePath>> {
+        Ok(None)
+    }
+
+    fn size(&mut self) -> Flow<Option<u64>> {
+        Ok(Some(std::mem::take(&mut self.0)))
+    }
 }
 
 fn set_argv(rt: &Rt, oper: &OperRef, cx: &CmdCx, path: Option<&Path>) -> Flow<()> {

@@ -139,7 +139,7 @@ pub fn make(rt: &Rt, cond: &Cond) -> Flow<Test> {
                 if name.contains('*') {
                     return globs.any(&name, node.tags().iter().map(|(tag, _)| &**tag));
                 }
-                Ok(node.tag(&name).is_some())
+                Ok(node.has_tag(&name))
             })
         }
         CondKind::TagValue(tag, cmpr) => {

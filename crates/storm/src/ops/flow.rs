@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use myelin_error::{Error, err};
 use myelin_model::types::py;
-use myelin_storm_syntax::{ForTarget, OperKind, Query};
+use myelin_storm_syntax::{Case, ForTarget, OperKind, Query};
 use myelin_value::{Map, Value};
 
-use super::{NodeGenr, NodeIter, OperRef, chain, empty, from_fn, once, pipeline};
+use super::{Block, NodeGenr, NodeIter, OperRef, chain, empty, from_fn, once, pipeline};
 use crate::ctl::{Ctl, Ctrl, Flow, emit_error};
 use crate::expr::compute;
 use crate::item::{Genr, Item, trim_text};
@@ -124,7 +124,7 @@ fn pull_body(genr: &mut NodeGenr) -> Flow<Said> {
 /// `for $x in value { … }`
 pub fn for_loop(rt: &Rt, oper: &OperRef, input: NodeGenr) -> NodeGenr {
     let (rt, oper) = (rt.clone(), oper.clone());
-    Box::new(ForLoop { rt, oper, input, any: false, over: false, node: None, items: None, body: None })
+    Box::new(ForLoop { rt, oper, input, any: false, over: false, node: None, items: None, body: None, block: None })
 }
 
 struct ForLoop {
@@ -136,6 +136,8 @@ struct ForLoop {
     node: Option<NodePath>,
     items: Option<Genr>,
     body: Option<NodeGenr>,
+    /// The body as statements, where there is no node to run it for.
+    block: Option<Block>,
 }
 
 impl NodeIter for ForLoop {
@@ -168,6 +170,12 @@ impl NodeIter for ForLoop {
                     Some(item) => {
                         let path = self.node.as_ref().map(|(_, path)| path);
                         bind_target(&self.rt, target, iter.span, item, path)?;
+                        if let Some(block) = &self.block {
+                            if !turn(block, &self.rt)? {
+                                self.items = None;
+                            }
+                            continue;
+                        }
                         let input = match &self.node {
                             Some((node, path)) => once((node.clone(), path.copy())),
                             None => empty(),
@@ -190,14 +198,35 @@ impl NodeIter for ForLoop {
                 }
             }
             let path = self.node.as_ref().map(|(_, path)| path);
-            let valu = compute(&self.rt, iter, path)?;
-            let items = if valu.is_null() { Ok(Genr::of([])) } else { valu.toiter(&self.rt) };
-            self.items = Some(items.map_err(|error| self.rt.at(iter.span, error))?);
+            self.items = Some(loop_items(&self.rt, iter, path)?);
+            self.block = if self.node.is_none() { Block::of(&self.rt, body) } else { None };
         }
     }
 }
 
-fn bind_target(
+/// What a loop goes through.
+pub(super) fn loop_items(rt: &Rt, iter: &myelin_storm_syntax::Value, path: Option<&Path>) -> Flow<Genr> {
+    let valu = compute(rt, iter, path)?;
+    if valu.is_null() {
+        return Ok(Genr::of([]));
+    }
+    valu.toiter(rt).map_err(|error| rt.at(iter.span, error))
+}
+
+/// One turn of a loop without nodes. False when the loop is over.
+fn turn(block: &Block, rt: &Rt) -> Flow<bool> {
+    match block.run(rt) {
+        Ok(()) => Ok(true),
+        Err(Ctl::Ctrl(ctrl)) => match *ctrl {
+            Ctrl::Break(..) => Ok(false),
+            Ctrl::Continue(..) => Ok(true),
+            other => Err(other.into()),
+        },
+        Err(error) => Err(error),
+    }
+}
+
+pub(super) fn bind_target(
     rt: &Rt,
     target: &ForTarget,
     span: myelin_storm_syntax::Span,
@@ -245,7 +274,17 @@ fn bind_target(
 /// `while value { … }`
 pub fn while_loop(rt: &Rt, oper: &OperRef, input: NodeGenr) -> NodeGenr {
     let (rt, oper) = (rt.clone(), oper.clone());
-    Box::new(WhileLoop { rt, oper, input, any: false, over: false, looping: false, node: None, body: None })
+    Box::new(WhileLoop {
+        rt,
+        oper,
+        input,
+        any: false,
+        over: false,
+        looping: false,
+        node: None,
+        body: None,
+        block: None,
+    })
 }
 
 struct WhileLoop {
@@ -257,6 +296,7 @@ struct WhileLoop {
     looping: bool,
     node: Option<NodePath>,
     body: Option<NodeGenr>,
+    block: Option<Block>,
 }
 
 impl NodeIter for WhileLoop {
@@ -285,6 +325,10 @@ impl NodeIter for WhileLoop {
             if self.looping {
                 let path = self.node.as_ref().map(|(_, path)| path);
                 if compute(&self.rt, cond, path)?.tobool(&self.rt)? {
+                    if let Some(block) = &self.block {
+                        self.looping = turn(block, &self.rt)?;
+                        continue;
+                    }
                     let input = self.node.clone().map_or_else(empty, once);
                     self.body = Some(pipeline(&self.rt, body, input));
                 } else {
@@ -305,6 +349,7 @@ impl NodeIter for WhileLoop {
                 }
             }
             self.looping = true;
+            self.block = if self.node.is_none() { Block::of(&self.rt, body) } else { None };
         }
     }
 }
@@ -369,15 +414,24 @@ pub fn if_stmt(rt: &Rt, oper: &OperRef, input: NodeGenr) -> NodeGenr {
     branch(rt, input, choose, safe)
 }
 
+/// Which case of a `switch` a value chooses.
+pub(super) fn choose_case(
+    rt: &Rt,
+    value: &myelin_storm_syntax::Value,
+    cases: &[Case],
+    path: Option<&Path>,
+) -> Flow<Option<usize>> {
+    let text = compute(rt, value, path)?.tostr(rt)?;
+    let hit = cases.iter().rposition(|case| case.values.iter().any(|have| have.text == text));
+    Ok(hit.or_else(|| cases.iter().rposition(|case| case.is_default)))
+}
+
 /// `switch $value { case: { … } }`
 pub fn switch(rt: &Rt, oper: &OperRef, input: NodeGenr) -> NodeGenr {
     let (rt1, oper1) = (rt.clone(), oper.clone());
     let choose = move |path: Option<&Path>| -> Flow<Option<Arc<Query>>> {
         let OperKind::Switch { value, cases } = &oper1.kind else { return Ok(None) };
-        let text = compute(&rt1, value, path)?.tostr(&rt1)?;
-        let hit = cases.iter().rev().find(|case| case.values.iter().any(|have| have.text == text));
-        let hit = hit.or_else(|| cases.iter().rev().find(|case| case.is_default));
-        Ok(hit.map(|case| case.body.clone()))
+        Ok(choose_case(&rt1, value, cases, path)?.map(|at| cases[at].body.clone()))
     };
     let (rt2, oper2) = (rt.clone(), oper.clone());
     let safe = move || matches!(&oper2.kind, OperKind::Switch { value, .. } if value_runtsafe(value, &rt2));

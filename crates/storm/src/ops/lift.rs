@@ -5,16 +5,17 @@ use std::sync::Arc;
 
 use myelin_error::err;
 use myelin_model::Prop;
-use myelin_storm_syntax::{Cmpr, CondKind, LiftKind, Oper, OperKind, PropName, RelProp, Tag, TagKind};
+use myelin_storm_syntax::{Cmpr, CondKind, LiftKind, Oper, OperKind, PropName, RelProp, Tag, TagKind, ValueKind};
 use myelin_value::Value;
 
 use super::{NodeGenr, OperRef, chain, flat_map, fresh, from_fn, once};
 use crate::ctl::Flow;
 use crate::expr::{compute, prop_name, tag_match, tag_name, tagprop};
 use crate::item::Item;
-use crate::node::Path;
+use crate::node::{Link, Path};
 use crate::rt::Rt;
 use crate::snap::{Nodes, Snap};
+use crate::store::LiftBy;
 use crate::walk::{Part, is_runtsafe, value_runtsafe};
 
 /// A lift: behind its input when it is the same for every node, else for every node.
@@ -23,9 +24,9 @@ pub fn lift(rt: &Rt, oper: &OperRef, input: NodeGenr) -> NodeGenr {
     if is_runtsafe(Part::Oper(&oper), &rt) {
         return chain(input, move || Ok(fresh(&rt, nodes(&rt, &oper, None)?)));
     }
-    let link = myelin_value::Map::new().with("type", "runtime");
+    let link = Link::from(myelin_value::Map::new().with("type", "runtime"));
     flat_map(input, move |node, path| {
-        let (rt, oper, link) = (rt.clone(), oper.clone(), Value::from(link.clone()));
+        let (rt, oper, link) = (rt.clone(), oper.clone(), link.clone());
         let held = path.clone();
         Ok(chain(once((node, path)), move || {
             let nodes = nodes(&rt, &oper, Some(&held))?;
@@ -107,6 +108,61 @@ fn nodes(rt: &Rt, oper: &OperRef, path: Option<&Path>) -> Flow<Nodes> {
             let key = move |node: &crate::node::Node| node.tagprop(&tag, &tagprop).unwrap_or_default();
             Ok(merged(genrs, key, reverse))
         }
+    }
+}
+
+/// How many nodes a lift finds, where one index answers it and what it asks for can be computed twice without harm.
+pub fn size(rt: &Rt, oper: &OperRef) -> Flow<Option<u64>> {
+    let OperKind::Lift(lift) = &oper.kind else { return Ok(None) };
+    let model = rt.model();
+    let by = match &lift.kind {
+        LiftKind::Prop(PropName::Const(name)) => model.prop(&name.text).and_then(|prop| Snap::index_of(prop)),
+        LiftKind::PropBy(PropName::Const(name), cmpr) => match model.prop(&name.text) {
+            // One by one: neither several lifts behind one comparator nor what is no comparison of one value.
+            Some(prop) if !matches!(&*cmpr.oper.text, "type=" | "?=") && is_plain(&cmpr.value) => {
+                plain_index(rt, prop, cmpr).ok().flatten()
+            }
+            _ => None,
+        },
+        LiftKind::Tag(tag, None) => const_tag(tag).map(|tag| LiftBy::Tag(tag, None)),
+        LiftKind::FormTag(PropName::Const(name), tag, None) => match (model.form(&name.text), const_tag(tag)) {
+            (Some(form), Some(tag)) if !form.is_runt => Some(LiftBy::Tag(tag, Some(form.name.clone()))),
+            _ => None,
+        },
+        _ => None,
+    };
+    let Some(by) = by else { return Ok(None) };
+    rt.tick()?;
+    if rt.shared().plan().is_some() {
+        crate::plan::note(&by);
+    }
+    Ok(Some(rt.snap().view().count(by)?))
+}
+
+/// The index for a comparison. Where it fails, the lift itself says how.
+fn plain_index(rt: &Rt, prop: &Arc<Prop>, cmpr: &Cmpr) -> Flow<Option<LiftBy>> {
+    let valu = node_stor(rt, &compute(rt, &cmpr.value, None)?, prop)?;
+    if valu.as_map().is_some() {
+        return Ok(None);
+    }
+    let cmprs = prop.typ.lift_cmprs(&rt.norm_cx(), &cmpr.oper.text, &valu)?;
+    Ok(Snap::index_by(prop, cmprs))
+}
+
+fn const_tag(tag: &Tag) -> Option<Arc<str>> {
+    match &tag.kind {
+        TagKind::Const(text) if !text.is_empty() && !text.contains('*') => Some(text.clone()),
+        _ => None,
+    }
+}
+
+/// Whether a value is made of constants and variables only.
+fn is_plain(valu: &myelin_storm_syntax::Value) -> bool {
+    match &valu.kind {
+        ValueKind::Const(_) | ValueKind::Var(_) => true,
+        ValueKind::List(items) | ValueKind::ExprList(items) => items.iter().all(is_plain),
+        ValueKind::Expr(inner) => is_plain(inner),
+        _ => false,
     }
 }
 

@@ -10,6 +10,7 @@ mod flow;
 mod graph;
 mod lift;
 mod pivot;
+mod plain;
 mod vars;
 mod yields;
 
@@ -20,12 +21,14 @@ use std::sync::Arc;
 use myelin_storm_syntax::{Edit, Oper, OperKind, Query, Span};
 
 use crate::ctl::Flow;
-use crate::node::{Node, NodePath, Path};
+use crate::node::{Link, Node, NodePath, Path};
+use crate::plan::Meter;
 use crate::rt::Rt;
 use crate::snap::Nodes;
 
 pub use filter::Test;
 pub use graph::project;
+pub use plain::Block;
 pub use yields::{item_nodes, yield_item};
 
 /// A pull iterator over nodes.
@@ -35,6 +38,31 @@ pub trait NodeIter: Send {
     /// # Errors
     /// An error, or a signal that ends the query or the loop around it. After an `emit` it may be asked again.
     fn next(&mut self) -> Flow<Option<NodePath>>;
+
+    /// How many nodes are to come, where an index says it and nothing has to run for them. Whoever takes the answer
+    /// does not ask for the nodes any more.
+    ///
+    /// # Errors
+    /// What reading the index gives.
+    fn size(&mut self) -> Flow<Option<u64>> {
+        Ok(None)
+    }
+}
+
+/// Takes all nodes and counts them, by the index if that can tell. The count is kept in the caller's hands, so that a
+/// signal that passes through does not lose it.
+///
+/// # Errors
+/// As [`NodeIter::next`].
+pub fn count(genr: &mut dyn NodeIter, count: &mut u64) -> Flow<()> {
+    if let Some(size) = genr.size()? {
+        *count += size;
+        return Ok(());
+    }
+    while genr.next()?.is_some() {
+        *count += 1;
+    }
+    Ok(())
 }
 
 /// A boxed pull iterator.
@@ -46,6 +74,10 @@ pub struct Empty;
 impl NodeIter for Empty {
     fn next(&mut self) -> Flow<Option<NodePath>> {
         Ok(None)
+    }
+
+    fn size(&mut self) -> Flow<Option<u64>> {
+        Ok(Some(0))
     }
 }
 
@@ -173,7 +205,7 @@ pub fn fresh(rt: &Rt, mut nodes: Nodes) -> NodeGenr {
 }
 
 /// Lifted nodes one step further on a path.
-pub fn forked(path: Path, link: Option<myelin_value::Value>, mut nodes: Nodes) -> NodeGenr {
+pub fn forked(path: Path, link: Option<Link>, mut nodes: Nodes) -> NodeGenr {
     from_fn(move || match nodes.next().transpose()? {
         Some(node) => {
             let path = path.fork(node.clone(), link.clone());
@@ -256,10 +288,48 @@ impl NodeIter for Started {
             None => Ok(None),
         }
     }
+
+    fn size(&mut self) -> Flow<Option<u64>> {
+        // Only a lift that has not begun, over what can be told too.
+        let (OperKind::Lift(_), Some(input), None) = (&self.oper.kind, &mut self.input, &self.genr) else {
+            return Ok(None);
+        };
+        let Some(before) = input.size()? else { return Ok(None) };
+        Ok(lift::size(&self.rt, &self.oper)?.map(|size| before + size))
+    }
+}
+
+/// The same, measured.
+struct Metered {
+    oper: Started,
+    meter: Arc<Meter>,
+}
+
+impl NodeIter for Metered {
+    fn next(&mut self) -> Flow<Option<NodePath>> {
+        let retn = self.meter.work(|| self.oper.next());
+        if matches!(retn, Ok(Some(_))) {
+            self.meter.add_rows(1);
+        }
+        retn
+    }
+
+    fn size(&mut self) -> Flow<Option<u64>> {
+        let size = self.meter.work(|| self.oper.size())?;
+        if let Some(rows) = size {
+            self.meter.counted(rows);
+        }
+        Ok(size)
+    }
 }
 
 fn operator(rt: &Rt, oper: OperRef, input: NodeGenr) -> NodeGenr {
-    Box::new(Started { rt: rt.clone(), oper, input: Some(input), genr: None })
+    let meter = rt.shared().plan().map(|plan| plan.meter(&oper.query, oper.indx));
+    let oper = Started { rt: rt.clone(), oper, input: Some(input), genr: None };
+    match meter {
+        Some(meter) => Box::new(Metered { oper, meter }),
+        None => Box::new(oper),
+    }
 }
 
 /// The operators of a query over an input, in this scope.

@@ -1,7 +1,7 @@
 //! Pivots along properties and walks along light edges.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use myelin_error::err;
 use myelin_model::{CtorKind, Form, Prop};
@@ -12,28 +12,26 @@ use super::{NodeGenr, OperRef, chain, flat_map, from_fn, once};
 use crate::ctl::{Ctl, Flow};
 use crate::expr::{compute, dest_names, prop_and_valu, rel_name, tag_match};
 use crate::glob::fnmatch;
-use crate::node::{Node, Path};
+use crate::node::{Link, Node, Path};
 use crate::rt::{Rt, SubOpts};
 use crate::snap::{Nodes, Snap};
 
 /// One step of a pivot: what makes nodes, and how the path says it got there.
-type Step = (Box<dyn FnOnce() -> Flow<Nodes> + Send>, Map);
+type Step = (Box<dyn FnOnce() -> Flow<Nodes> + Send>, Link);
 
-fn prop_link(name: &str, reverse: bool) -> Map {
-    let link = Map::new().with("type", "prop").with("prop", name);
-    if reverse { link.with("reverse", true) } else { link }
+fn prop_link(name: &Arc<str>, reverse: bool) -> Link {
+    Link::Prop { name: name.clone(), reverse }
 }
 
-fn edge_link(verb: &str, reverse: bool) -> Map {
-    let link = Map::new().with("type", "edge").with("verb", verb);
-    if reverse { link.with("reverse", true) } else { link }
-}
+/// The ends of an edge node.
+static N1: LazyLock<Arc<str>> = LazyLock::new(|| Arc::from("n1"));
+static N2: LazyLock<Arc<str>> = LazyLock::new(|| Arc::from("n2"));
 
 /// The nodes of steps, one step after the other, a bad value ending only in a warning.
 fn steps(rt: &Rt, path: Path, steps: Vec<Step>, warn: Option<Value>) -> NodeGenr {
     let rt = rt.clone();
     let mut steps = steps.into_iter();
-    let mut cur: Option<(Nodes, Value)> = None;
+    let mut cur: Option<(Nodes, Link)> = None;
     from_fn(move || {
         loop {
             rt.tick()?;
@@ -43,7 +41,7 @@ fn steps(rt: &Rt, path: Path, steps: Vec<Step>, warn: Option<Value>) -> NodeGenr
                     None => return Ok(None),
                     Some((make, link)) => match make() {
                         Ok(nodes) => {
-                            cur = Some((nodes, Value::from(link)));
+                            cur = Some((nodes, link));
                             continue;
                         }
                         Err(error) => Err(error),
@@ -78,6 +76,15 @@ fn by_ndef(snap: &Arc<Snap>, form: &Arc<str>, valu: Value) -> Box<dyn FnOnce() -
 fn by_valu(snap: &Arc<Snap>, full: &str, valu: Value, norm: bool) -> Box<dyn FnOnce() -> Flow<Nodes> + Send> {
     let (snap, full) = (snap.clone(), full.to_owned());
     Box::new(move || snap.by_pivot(&full, &valu, norm))
+}
+
+/// By the value of a property that is at hand; normalised again only where the types differ.
+fn by_prop(snap: &Arc<Snap>, prop: &Arc<Prop>, valu: Value, norm: bool) -> Box<dyn FnOnce() -> Flow<Nodes> + Send> {
+    if norm {
+        return by_valu(snap, &prop.full, valu, true);
+    }
+    let (snap, prop) = (snap.clone(), prop.clone());
+    Box::new(move || snap.by_norm(&prop, &valu, false))
 }
 
 fn by_array(snap: &Arc<Snap>, full: &str, valu: Value, norm: bool) -> Box<dyn FnOnce() -> Flow<Nodes> + Send> {
@@ -166,11 +173,11 @@ fn out_steps(rt: &Rt, node: &Node) -> Vec<Step> {
     let (snap, model, form) = (rt.snap(), rt.model(), node.form());
     if &*form.name == "syn:tag" {
         let link = Map::new().with("type", "tag").with("tag", node.valu().clone()).with("reverse", true);
-        return vec![(by_tag(snap, node.valu().clone(), None), link)];
+        return vec![(by_tag(snap, node.valu().clone(), None), link.into())];
     }
     if is_edge(form) {
         let Some(n2) = node.get("n2") else { return Vec::new() };
-        return vec![(by_ref(snap, n2), prop_link("n2", false))];
+        return vec![(by_ref(snap, n2), prop_link(&N2, false))];
     }
     let mut retn: Vec<Step> = Vec::new();
     for (name, prop) in &form.props {
@@ -210,12 +217,16 @@ fn in_steps(rt: &Rt, node: &Node) -> Flow<Vec<Step>> {
     let (snap, model, form) = (rt.snap(), rt.model(), node.form());
     if is_edge(form) {
         let Some(n1) = node.get("n1") else { return Ok(Vec::new()) };
-        return Ok(vec![(by_ref(snap, n1), prop_link("n1", true))]);
+        return Ok(vec![(by_ref(snap, n1), prop_link(&N1, true))]);
     }
     let mut retn: Vec<Step> = Vec::new();
     for prop in model.props_by_type(&form.name) {
         let norm = form.typ.typehash != prop.typ.typehash;
-        retn.push((by_valu(snap, &prop.full, node.valu().clone(), norm), prop_link(&prop.name, true)));
+        // A value that has to be normalised may be refused: that is said even where there is nothing to find.
+        if !norm && !snap.has_index(&prop) {
+            continue;
+        }
+        retn.push((by_prop(snap, &prop, node.valu().clone(), norm), prop_link(&prop.name, true)));
     }
     for prop in model.array_props_by_type(&form.name) {
         let norm = prop.typ.array_type().is_none_or(|item| item.typehash != form.typ.typehash);
@@ -241,7 +252,7 @@ fn edges_of(rt: &Rt, node: &Node, path: &Path, verb: Option<&str>, reverse: bool
             rt.tick()?;
             let (verb, buid) = edge?;
             if let Some(other) = rt.snap().node_by_buid(&buid)? {
-                let path = path.fork(other.clone(), Some(edge_link(&verb, reverse).into()));
+                let path = path.fork(other.clone(), Some(Link::Edge { verb, reverse }));
                 return Ok(Some((other, path)));
             }
         }
@@ -263,7 +274,7 @@ fn in_from(rt: &Rt, oper: &OperRef, join: bool, input: NodeGenr) -> Flow<NodeGen
             let snap = rt.snap();
             let list: Vec<Step> = if is_edge(&form) {
                 let full = format!("{}:n2", form.name);
-                vec![(by_valu(snap, &full, node.ndef_value(), false), prop_link("n2", true))]
+                vec![(by_valu(snap, &full, node.ndef_value(), false), prop_link(&N2, true))]
             } else if !is_edge(node.form()) {
                 let kind = &node.form().typ.name;
                 let mesg = format!("Pivot in from a specific form cannot be used with nodes of type {kind}");
@@ -271,7 +282,7 @@ fn in_from(rt: &Rt, oper: &OperRef, join: bool, input: NodeGenr) -> Flow<NodeGen
             } else if node.get("n1:form").as_ref().and_then(Value::as_str) != Some(&*form.name) {
                 Vec::new()
             } else {
-                node.get("n1").map(|n1| (by_ref(snap, n1), prop_link("n1", true))).into_iter().collect()
+                node.get("n1").map(|n1| (by_ref(snap, n1), prop_link(&N1, true))).into_iter().collect()
             };
             Ok(steps(&rt, path, list, None))
         })
@@ -291,7 +302,7 @@ fn tag_steps(rt: &Rt, tag: &Tag, node: &Node, path: &Path) -> Flow<Vec<Step>> {
                 continue;
             }
         }
-        let link = Map::new().with("type", "tag").with("tag", &name);
+        let link = Link::from(Map::new().with("type", "tag").with("tag", &name));
         retn.push((by_ndef(rt.snap(), &Arc::from("syn:tag"), Value::from(name)), link));
     }
     Ok(retn)
@@ -360,7 +371,7 @@ fn form_steps(rt: &Rt, prop: &Arc<Prop>, node: &Node, strict: bool) -> Flow<Vec<
         let make = match prop.typ.array_type() {
             Some(item) if item.ctor == CtorKind::Ndef => by_array(snap, &prop.full, node.ndef_value(), false),
             Some(item) => by_array(snap, &prop.full, node.valu().clone(), item.typehash != form.typ.typehash),
-            None => by_valu(snap, &prop.full, node.valu().clone(), prop.typ.typehash != form.typ.typehash),
+            None => by_prop(snap, prop, node.valu().clone(), prop.typ.typehash != form.typ.typehash),
         };
         return Ok(vec![(make, link)]);
     }
@@ -368,27 +379,27 @@ fn form_steps(rt: &Rt, prop: &Arc<Prop>, node: &Node, strict: bool) -> Flow<Vec<
     let dest = model.req_form(&prop.name)?;
     if is_edge(dest) {
         let full = format!("{}:n1", dest.name);
-        return Ok(vec![(by_valu(snap, &full, node.ndef_value(), false), prop_link("n1", true))]);
+        return Ok(vec![(by_valu(snap, &full, node.ndef_value(), false), prop_link(&N1, true))]);
     }
     if &*form.name == "syn:tag" {
         let link = Map::new().with("type", "tag").with("tag", node.valu().clone()).with("reverse", true);
-        return Ok(vec![(by_tag(snap, node.valu().clone(), Some(dest.name.clone())), link)]);
+        return Ok(vec![(by_tag(snap, node.valu().clone(), Some(dest.name.clone())), link.into())]);
     }
     if is_edge(form) {
         let n2 = node.get("n2").filter(|n2| n2.at(0).and_then(Value::as_str) == Some(&*dest.name));
-        return Ok(n2.map(|n2| (by_ref(snap, n2), prop_link("n2", false))).into_iter().collect());
+        return Ok(n2.map(|n2| (by_ref(snap, n2), prop_link(&N2, false))).into_iter().collect());
     }
     let mut retn: Vec<Step> = Vec::new();
     let mut found = false;
     let refs = model.refs_out(&form.name);
     for (name, _) in refs.prop.iter().filter(|(_, to)| *to == dest.name) {
         found = true;
-        retn.extend(node.get(name).map(|valu| (by_valu(snap, &dest.name, valu, false), prop_link(name, false))));
+        retn.extend(node.get(name).map(|valu| (by_prop(snap, prop, valu, false), prop_link(name, false))));
     }
     for (name, _) in refs.array.iter().filter(|(_, to)| *to == dest.name) {
         found = true;
         for item in node.get(name).as_ref().and_then(Value::as_list).unwrap_or_default() {
-            retn.push((by_valu(snap, &dest.name, item.clone(), false), prop_link(name, false)));
+            retn.push((by_prop(snap, prop, item.clone(), false), prop_link(name, false)));
         }
     }
     let to_dest = |valu: &Value| valu.at(0).and_then(Value::as_str) == Some(&*dest.name);
@@ -408,7 +419,8 @@ fn form_steps(rt: &Rt, prop: &Arc<Prop>, node: &Node, strict: bool) -> Flow<Vec<
     let full = |name: &Arc<str>| dest.prop(name).map_or_else(String::new, |prop| prop.full.to_string());
     for (name, _) in refs.prop.iter().filter(|(_, to)| *to == form.name) {
         found = true;
-        retn.push((by_valu(snap, &full(name), node.valu().clone(), false), prop_link(name, true)));
+        let step = dest.prop(name).map(|prop| by_prop(snap, prop, node.valu().clone(), false));
+        retn.extend(step.map(|step| (step, prop_link(name, true))));
     }
     for (name, _) in refs.array.iter().filter(|(_, to)| *to == form.name) {
         found = true;
@@ -488,10 +500,11 @@ fn prop_pivot(rt: &Rt, oper: &OperRef, join: bool, input: NodeGenr) -> NodeGenr 
 
 fn prop_steps(rt: &Rt, src: &Prop, valu: &Value, prop: &Arc<Prop>, list: &mut Vec<Step>) -> Flow<()> {
     let snap = rt.snap();
-    let mut link = prop_link(&src.name, false);
-    if !prop.is_form {
-        link.insert("dest", &prop.full);
-    }
+    let link = if prop.is_form {
+        prop_link(&src.name, false)
+    } else {
+        Link::from(Map::new().with("type", "prop").with("prop", &src.name).with("dest", &prop.full))
+    };
     let form = prop.form.as_ref().unwrap_or(&prop.name);
     let to_form = |valu: &Value| valu.at(0).and_then(Value::as_str) == Some(&**form);
     if let (Some(item), None) = (src.typ.array_type(), prop.typ.array_type()) {
@@ -522,7 +535,7 @@ fn prop_steps(rt: &Rt, src: &Prop, valu: &Value, prop: &Arc<Prop>, list: &mut Ve
     }
     let make = match (prop.typ.array_type(), src.typ.array_type()) {
         (Some(item), None) => by_array(snap, &prop.full, valu.clone(), item.typehash != src.typ.typehash),
-        _ => by_valu(snap, &prop.full, valu.clone(), prop.typ.typehash != src.typ.typehash),
+        _ => by_prop(snap, prop, valu.clone(), prop.typ.typehash != src.typ.typehash),
     };
     list.push((make, link));
     Ok(())

@@ -20,18 +20,6 @@ use crate::rt::{Cancel, Rt, Shared, Sink, VarMap, query_hash};
 use crate::snap::Snap;
 use crate::store::View;
 
-/// The stack of a thread that runs a query. It is reserved, not used, until a query nests deeply.
-const STACK_BYTES: usize = 256 << 20;
-
-/// Runs a closure on a thread with a stack that deep queries fit.
-///
-/// # Errors
-/// `SynErr` when the thread cannot start or panics: a panic ends its query only.
-pub fn on_big_stack<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    let thread = std::thread::Builder::new().name("storm".to_owned()).stack_size(STACK_BYTES).spawn(work)?;
-    thread.join().unwrap_or_else(|_| Err(Error::mesg("SynErr", "A query failed in a way that was not foreseen.")))
-}
-
 /// A query with all it needs to run.
 #[derive(Clone)]
 pub struct StormQuery {
@@ -76,7 +64,7 @@ enum EditFormat {
 
 impl Sink for Shown {
     fn send(&self, kind: &str, info: Value) -> Result<()> {
-        let always = matches!(kind, "init" | "fini" | "err" | "node");
+        let always = matches!(kind, "init" | "fini" | "err" | "node" | "plan");
         if !always && self.show.as_ref().is_some_and(|show| !show.iter().any(|have| have == kind)) {
             return Ok(());
         }
@@ -134,7 +122,7 @@ impl StormQuery {
     }
 
     fn vars(&self) -> Result<VarMap> {
-        let mut vars = indexmap::IndexMap::new();
+        let mut vars = crate::rt::Vars::default();
         for (name, valu) in self.opts.get("vars").and_then(Value::as_map).into_iter().flat_map(Map::iter) {
             let Some(name) = name.as_arc_str() else {
                 let mesg = format!("Storm var names must be strings (got {name:?})");
@@ -195,6 +183,9 @@ impl StormQuery {
         let shownode = show.as_ref().is_none_or(|show| show.iter().any(|kind| kind == "node"));
         let sink: Arc<dyn Sink> = Arc::new(Shown { inner: sink, show, edits: self.edit_format()? });
         let shared = self.shared(sink.clone());
+        if self.opt_flag("plan") {
+            shared.start_plan();
+        }
         let (began, tick) = (Instant::now(), self.host.norm_cx().env.now_ms());
         let init = Map::new()
             .with("tick", tick)
@@ -236,6 +227,9 @@ impl StormQuery {
                 outcome.error = Some(error);
             }
         }
+        if let Some(plan) = shared.plan() {
+            let _ = sink.send("plan", Map::new().with("steps", plan.pack()).into());
+        }
         let took = i64::try_from(began.elapsed().as_millis()).unwrap_or(i64::MAX);
         let fini =
             Map::new().with("tock", tick + took).with("abstock", took).with("took", took).with("count", outcome.count);
@@ -248,7 +242,7 @@ impl StormQuery {
     /// # Errors
     /// As [`StormQuery::run`].
     pub fn run_threaded(self, sink: Arc<dyn Sink>) -> Result<Outcome> {
-        on_big_stack(move || self.run(sink))
+        super::on_big_stack(move || self.run(sink))
     }
 
     /// The value that the query returns, as `callStorm` gives it.
@@ -293,10 +287,9 @@ impl StormQuery {
     pub fn count(&self) -> Result<u64> {
         let shared = self.shared(Arc::new(crate::rt::NoSink));
         let mut count = 0;
-        let done = self.each(&shared, |_, _| {
-            count += 1;
-            Ok(())
-        });
+        let done = self
+            .start(&shared)
+            .and_then(|(rt, mut genr)| crate::ops::count(&mut *genr, &mut count).map_err(|error| strays(&rt, error)));
         shared.release();
         match done.map_err(Ctl::into_error) {
             Ok(()) | Err(None) => Ok(count),

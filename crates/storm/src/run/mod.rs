@@ -1,6 +1,7 @@
 //! Running queries: parsing with a cache, the input of a query, and the limit on how deep queries nest.
 
 mod messages;
+mod threads;
 
 use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
@@ -17,7 +18,8 @@ use crate::ops::{NodeGenr, empty, from_fn, pipeline, project};
 use crate::rt::Rt;
 use crate::walk::validate;
 
-pub use messages::{Outcome, StormQuery, check_mode, on_big_stack};
+pub use messages::{Outcome, StormQuery, check_mode};
+pub use threads::{failed, on_big_stack, spawn};
 
 /// How many parsed queries are kept.
 const CACHED_QUERIES: usize = 1024;
@@ -87,6 +89,15 @@ pub fn bad_syntax(error: &SyntaxError) -> Error {
 
 thread_local! {
     static DEPTH: Cell<usize> = const { Cell::new(0) };
+    static DEEPEST: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Beyond this depth a query has used so much stack that its thread is not kept.
+pub(crate) const DEEP: usize = 40;
+
+/// How deep the queries of this thread have nested since this was asked last.
+pub(crate) fn take_deepest() -> usize {
+    DEEPEST.with(Cell::take)
 }
 
 /// One level of nesting, given back when it is dropped.
@@ -107,6 +118,9 @@ pub(crate) fn deeper(rt: &Rt) -> Flow<Depth> {
         depth.set(depth.get() + 1);
         depth.get()
     });
+    if depth > DEEP {
+        DEEPEST.with(|deepest| deepest.set(depth));
+    }
     let guard = Depth;
     if depth > MAX_DEPTH {
         let mesg = "Maximum Storm pipeline depth exceeded.";
@@ -126,6 +140,21 @@ impl crate::ops::NodeIter for Deep {
         let _depth = deeper(&self.rt)?;
         self.genr.next()
     }
+
+    fn size(&mut self) -> Flow<Option<u64>> {
+        let _depth = deeper(&self.rt)?;
+        self.genr.size()
+    }
+}
+
+/// What comes before the first operator of a scope's query: one more level of nesting, and a look at its variables.
+///
+/// # Errors
+/// `RecursionLimitHit`, `NoSuchVar` for variables nobody declares.
+pub(crate) fn begin(rt: &Rt) -> Flow<Depth> {
+    let depth = deeper(rt)?;
+    validate(rt.query(), rt)?;
+    Ok(depth)
 }
 
 /// The nodes of a scope's query, over its own input or a given one.
@@ -133,8 +162,7 @@ impl crate::ops::NodeIter for Deep {
 /// # Errors
 /// `NoSuchVar` for variables nobody declares.
 pub fn execute(rt: &Rt, input: Option<NodeGenr>) -> Flow<NodeGenr> {
-    let _depth = deeper(rt)?;
-    validate(rt.query(), rt)?;
+    let _depth = begin(rt)?;
     let input = match input {
         Some(input) => input,
         None => inputs(rt)?,
@@ -148,47 +176,79 @@ pub fn execute(rt: &Rt, input: Option<NodeGenr>) -> Flow<NodeGenr> {
 ///
 /// # Errors
 /// `NoSuchIden` for an unknown projection.
-pub(crate) fn projected(rt: &Rt, mut genr: NodeGenr) -> Flow<NodeGenr> {
-    // A query may set the option while it runs: it is read when the first node comes.
-    let rt = rt.clone();
-    let mut made: Option<NodeGenr> = None;
-    let mut first = true;
-    Ok(from_fn(move || {
-        if let Some(made) = &mut made {
-            return made.next();
-        }
-        let item = genr.next()?;
-        if !std::mem::take(&mut first) || item.is_none() {
+pub(crate) fn projected(rt: &Rt, genr: NodeGenr) -> Flow<NodeGenr> {
+    Ok(Box::new(Projected { rt: rt.clone(), genr, first: true }))
+}
+
+/// A query may set the option while it runs: it is read when the first node comes.
+struct Projected {
+    rt: Rt,
+    genr: NodeGenr,
+    first: bool,
+}
+
+impl Projected {
+    fn rules(&self) -> Flow<Option<Map>> {
+        Ok(match self.rt.opt("graph") {
+            Some(Value::Bool(true)) => Some(Map::new().with("degrees", Value::Null).with("refs", true)),
+            Some(Value::Str(iden)) => Some(self.rt.host().graph(&iden, &**self.rt.user())?),
+            Some(Value::Map(map)) => Some((*map).clone()),
+            _ => None,
+        })
+    }
+}
+
+impl crate::ops::NodeIter for Projected {
+    fn next(&mut self) -> Flow<Option<NodePath>> {
+        let item = self.genr.next()?;
+        if !self.first || item.is_none() {
             return Ok(item);
         }
-        let rules = match rt.opt("graph") {
-            None | Some(Value::Null | Value::Bool(false)) => return Ok(item),
-            Some(Value::Bool(true)) => Map::new().with("degrees", Value::Null).with("refs", true),
-            Some(Value::Str(iden)) => rt.host().graph(&iden, &**rt.user())?,
-            Some(Value::Map(map)) => (*map).clone(),
-            Some(_) => return Ok(item),
-        };
-        let rest = std::mem::replace(&mut genr, empty());
+        self.first = false;
+        let Some(rules) = self.rules()? else { return Ok(item) };
+        let mut rest = std::mem::replace(&mut self.genr, empty());
         let mut head = item;
-        let mut rest = rest;
         let input = from_fn(move || match head.take() {
             Some(item) => Ok(Some(item)),
             None => rest.next(),
         });
-        made.insert(project(&rt, &rules, input)?).next()
-    }))
+        self.genr = project(&self.rt, &rules, input)?;
+        self.genr.next()
+    }
+
+    fn size(&mut self) -> Flow<Option<u64>> {
+        match self.rt.opt("graph") {
+            None | Some(Value::Null | Value::Bool(false)) => self.genr.size(),
+            Some(_) => Ok(None),
+        }
+    }
 }
 
-fn limited(rt: &Rt, mut genr: NodeGenr) -> NodeGenr {
-    let Some(limit) = rt.opt("limit").and_then(|limit| limit.as_i64()) else { return genr };
-    let mut count = 0;
-    from_fn(move || {
-        if count > 0 && count >= limit {
+fn limited(rt: &Rt, genr: NodeGenr) -> NodeGenr {
+    match rt.opt("limit").and_then(|limit| limit.as_i64()) {
+        Some(limit) => Box::new(Limited { genr, left: u64::try_from(limit).unwrap_or(0).max(1) }),
+        None => genr,
+    }
+}
+
+/// So many nodes, one at least.
+struct Limited {
+    genr: NodeGenr,
+    left: u64,
+}
+
+impl crate::ops::NodeIter for Limited {
+    fn next(&mut self) -> Flow<Option<NodePath>> {
+        if self.left == 0 {
             return Ok(None);
         }
-        count += 1;
-        genr.next()
-    })
+        self.left -= 1;
+        self.genr.next()
+    }
+
+    fn size(&mut self) -> Flow<Option<u64>> {
+        Ok(self.genr.size()?.map(|size| size.min(self.left)))
+    }
 }
 
 /// What a query starts from: nodes that were handed to it, and those that the options name.

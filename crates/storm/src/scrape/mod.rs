@@ -8,7 +8,7 @@ mod coin;
 mod rules;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use myelin_error::{Error, Result, err};
 use myelin_value::{Map, Value};
@@ -36,9 +36,43 @@ impl Found {
 }
 
 /// Pairs of text that replace each other.
-pub struct Fangs(Vec<(String, String)>);
+pub struct Fangs {
+    pairs: Vec<(String, String)>,
+    /// The pairs by how they begin, for characters of ASCII in lower case.
+    begins: Box<[Vec<u32>; 128]>,
+    /// The pairs that begin with another character, or one that lower case makes of such.
+    others: Vec<u32>,
+}
 
 impl Fangs {
+    fn make(pairs: Vec<(String, String)>) -> Fangs {
+        let mut begins = Box::new([const { Vec::new() }; 128]);
+        let mut others = Vec::new();
+        for (indx, (from, _)) in (0u32..).zip(&pairs) {
+            match from.chars().next() {
+                Some(ch) if ch.is_ascii() => {
+                    begins[ch.to_ascii_lowercase() as usize].push(indx);
+                    others.push(indx);
+                }
+                Some(_) => others.push(indx),
+                None => {}
+            }
+        }
+        Fangs { pairs, begins, others }
+    }
+
+    /// The pair whose source a text begins with.
+    fn find(&self, ch: char, rest: &str) -> Option<&(String, String)> {
+        let near = if ch.is_ascii() { &self.begins[ch.to_ascii_lowercase() as usize] } else { &self.others };
+        near.iter().filter_map(|indx| self.pairs.get(*indx as usize)).find(|(from, _)| starts_icase(rest, from))
+    }
+
+    /// The usual ones, made once.
+    pub fn shared() -> &'static Fangs {
+        static USUAL: LazyLock<Fangs> = LazyLock::new(Fangs::usual);
+        &USUAL
+    }
+
     /// The usual ones: schemes that are spelt wrong on purpose, and brackets around what makes a name or an address.
     pub fn usual() -> Fangs {
         let mut pairs: Vec<(String, String)> = [
@@ -75,7 +109,7 @@ impl Fangs {
             ("\\.", "."),
         ];
         pairs.extend(marks.map(|(from, to)| (from.to_owned(), to.to_owned())));
-        Fangs(pairs)
+        Fangs::make(pairs)
     }
 
     /// Pairs of one's own. None may make the text longer.
@@ -88,7 +122,7 @@ impl Fangs {
                 let mesg = format!("fang dst[{dst}] must be <= in length to src[{src}]");
                 Err(err!("BadArg", mesg = mesg, src = src, dst = dst))
             }
-            None => Ok(Fangs(pairs)),
+            None => Ok(Fangs::make(pairs)),
         }
     }
 
@@ -97,8 +131,7 @@ impl Fangs {
         let (mut out, mut offsets, mut at) = (String::new(), BTreeMap::new(), 0usize);
         let mut rest = text;
         while let Some(ch) = rest.chars().next() {
-            let hit = self.0.iter().find(|(from, _)| starts_icase(rest, from));
-            let Some((from, to)) = hit.filter(|(from, _)| !from.is_empty()) else {
+            let Some((from, to)) = self.find(ch, rest) else {
                 out.push(ch);
                 rest = &rest[ch.len_utf8()..];
                 at += 1;
@@ -115,6 +148,12 @@ impl Fangs {
 }
 
 fn starts_icase(text: &str, part: &str) -> bool {
+    if let Some(head) = text.as_bytes().get(..part.len())
+        && head.is_ascii()
+        && part.is_ascii()
+    {
+        return head.eq_ignore_ascii_case(part.as_bytes());
+    }
     let mut chars = text.chars();
     part.chars()
         .all(|want| chars.next().is_some_and(|have| have == want || have.to_lowercase().eq(want.to_lowercase())))
@@ -133,15 +172,22 @@ pub fn original(text: &[char], offsets: &Offsets, offset: usize, size: usize) ->
 
 /// Everything a text holds, of one form or of all.
 pub fn context(text: &str, form: Option<&str>, refang: bool) -> Vec<Found> {
-    let (plain, offsets) = if refang { Fangs::usual().refang(text) } else { (text.to_owned(), Offsets::new()) };
+    let (plain, offsets) = if refang { Fangs::shared().refang(text) } else { (text.to_owned(), Offsets::new()) };
     let chars: Vec<char> = text.chars().collect();
     let mut retn = Vec::new();
     for (name, rule) in RULES {
         if form.is_some_and(|form| form != *name) {
             continue;
         }
+        // Bytes and characters up to the hit before: hits come in order, as a rule.
+        let (mut bytes, mut before) = (0, 0);
         for hit in rule(&plain) {
-            let offset = plain[..hit.at].chars().count();
+            if hit.at < bytes {
+                (bytes, before) = (0, 0);
+            }
+            before += plain[bytes..hit.at].chars().count();
+            bytes = hit.at;
+            let offset = before;
             let (text, offset) = if offsets.is_empty() {
                 (hit.text, offset)
             } else {

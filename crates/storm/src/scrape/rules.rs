@@ -81,42 +81,37 @@ macro_rules! before_v4 {
     };
 }
 
-static LINUX: Pattern = LazyLock::new(|| pattern(r"(?<!\w)(?P<valu>(?:/[^\x00\n]+)+)"));
-static WINDOWS: Pattern = LazyLock::new(|| pattern(r#"(?P<valu>[a-zA-Z]+:\\[^<>:"/|?*\n\x00]+)"#));
-static URL: Pattern = LazyLock::new(|| {
-    pattern(concat!(
-        r"(?i)(?P<prefix>[‘“{<(\[]?)(?P<valu>[a-zA-Z][a-zA-Z0-9]*://",
-        r#"(?:(?![,.]+[ '"\t\n\r\f\v])[^ '"\t\n\r\f\v])*)"#
-    ))
-});
-static UNC: Pattern =
-    LazyLock::new(|| pattern(r#"(?:"(?P<dq>\\[^\n]+?)")|(?:'(?P<sq>\\[^\n]+?)')|(?:(?P<valu>\\[^\n]+?)\s)"#));
-static SERVER: Pattern = LazyLock::new(|| {
-    let addr = concat!("(?:(?P<addr>", v4!(), r")|\[(?P<v6addr>", v6!(), r")\]):(?P<port>\d{1,5})");
-    pattern(&format!(r"(?i)(?P<valu>{}{addr}(?!\d|\.\d))", before_v4!()))
-});
-static IPV4: Pattern =
-    LazyLock::new(|| pattern(concat!(r"(?i)(?P<valu>", before_v4!(), "(?:", v4!(), r")(?!\d|\.\d))")));
-static IPV6: Pattern = LazyLock::new(|| {
-    pattern(concat!(r"(?i)(?P<valu>(?<![0-9a-f]:)(?<!:[0-9a-f])(?<!::)(?<!\d\.)(?:", v6!(), r")(?![0-9a-f:]|\.\d))"))
-});
-static CVE: Pattern = LazyLock::new(|| {
-    pattern("(?i)(?<![a-z0-9])(?P<valu>CVE[-\u{2011}-\u{2014}][0-9]{4}[-\u{2011}-\u{2014}][0-9]{4,})(?![a-z0-9])")
-});
-static CWE: Pattern = LazyLock::new(|| pattern(r"(?i)(?<![a-z0-9])(?P<valu>CWE-[0-9]+)(?![a-z0-9])"));
-static CPE: Pattern = LazyLock::new(|| {
-    let part = r##"(?::(?:(?:[?]+|\*)?(?:[a-z0-9\-._]|\\[\\?*!"#$%&'()+,/:;<=>@\[\]^`{|}~])+(?:[?]+|\*)?|[*\-]))"##;
-    let lang = r":(?:[*\-]|(?:[a-z]{2,3}(?:-(?:[0-9]{3}|[a-z]{2}))?))";
-    pattern(&format!(r"(?i)(?P<valu>cpe:2\.3:[aho*\-]{part}{{5}}{lang}{part}{{4}})"))
-});
-static CASH: Pattern = LazyLock::new(|| {
-    pattern("(?i)(?<![a-z0-9])(?P<valu>(?:bitcoincash|bchtest):[qpzry9x8gf2tvdw0s3jn54khce6mua7l]{42})(?![a-z0-9])")
-});
+/// Where a pattern is worth trying. Matching with looks around is slow; most of a text is nowhere near a match.
+struct Probe {
+    /// What no match of the pattern reaches across, save that it may end with one.
+    stop: fn(u8) -> bool,
+    /// Finds what every match of the pattern holds.
+    made: LazyLock<Option<regex::Regex>>,
+    pattern: Pattern,
+}
+
+fn newline(byte: u8) -> bool {
+    byte == b'\n'
+}
+
+fn space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c)
+}
+
+macro_rules! probe {
+    ($name:ident, $text:expr, $stop:expr, $pattern:expr) => {
+        static $name: Probe = Probe {
+            stop: $stop,
+            made: LazyLock::new(|| regex::Regex::new($text).ok()),
+            pattern: LazyLock::new(|| pattern($pattern)),
+        };
+    };
+}
 
 /// The matches of a pattern that pass a check, one behind the other.
-fn matches(pattern: &Pattern, text: &str, keep: impl Fn(&str) -> bool) -> Vec<Hit> {
+fn matches(probe: &Probe, text: &str, keep: impl Fn(&str) -> bool) -> Vec<Hit> {
     let mut retn = Vec::new();
-    captures(pattern, text, |caps| {
+    captures(probe, text, |caps| {
         if let Some(valu) = caps.name("valu").filter(|valu| keep(valu.as_str())) {
             retn.push(Hit::new(valu.start(), valu.as_str()));
         }
@@ -124,11 +119,100 @@ fn matches(pattern: &Pattern, text: &str, keep: impl Fn(&str) -> bool) -> Vec<Hi
     retn
 }
 
-fn captures(pattern: &Pattern, text: &str, mut run: impl FnMut(&fancy_regex::Captures<'_>)) {
-    let Some(regx) = pattern.as_ref() else { return };
-    // A text on which matching takes too long gives what was found so far.
-    regx.captures_iter(text).map_while(Result::ok).for_each(|caps| run(&caps));
+/// Every match: around each place where the probe strikes, between the stops, with all of the text before in sight.
+fn captures(probe: &Probe, text: &str, mut run: impl FnMut(&fancy_regex::Captures<'_>)) {
+    let (Some(regx), Some(near)) = (probe.pattern.as_ref(), probe.made.as_ref()) else { return };
+    let byts = text.as_bytes();
+    let mut pos = 0;
+    while let Some(strike) = near.find_at(text, pos) {
+        let from =
+            byts[pos..strike.start()].iter().rposition(|byte| (probe.stop)(*byte)).map_or(pos, |at| pos + at + 1);
+        let end = byts[strike.end()..].iter().position(|byte| (probe.stop)(*byte));
+        let end = end.map_or(text.len(), |at| strike.end() + at + 1);
+        let mut at = from;
+        // A place at which matching takes too long gives what was found so far.
+        while at < end
+            && let Ok(Some(caps)) = regx.captures_from_pos(&text[..end], at)
+            && let Some(whole) = caps.get(0)
+        {
+            run(&caps);
+            at = whole.end().max(at + 1);
+        }
+        pos = end.max(at);
+        while !text.is_char_boundary(pos) {
+            pos += 1;
+        }
+    }
 }
+
+probe!(LINUX, "/", newline, r"(?<!\w)(?P<valu>(?:/[^\x00\n]+)+)");
+probe!(WINDOWS, r":\\", newline, r#"(?P<valu>[a-zA-Z]+:\\[^<>:"/|?*\n\x00]+)"#);
+probe!(
+    URL,
+    "://",
+    space,
+    concat!(
+        r"(?i)(?P<prefix>[‘“{<(\[]?)(?P<valu>[a-zA-Z][a-zA-Z0-9]*://",
+        r#"(?:(?![,.]+[ '"\t\n\r\f\v])[^ '"\t\n\r\f\v])*)"#
+    )
+);
+probe!(UNC, r"\\", newline, r#"(?:"(?P<dq>\\[^\n]+?)")|(?:'(?P<sq>\\[^\n]+?)')|(?:(?P<valu>\\[^\n]+?)\s)"#);
+probe!(
+    SERVER,
+    r"(?:\d|\]):\d",
+    space,
+    concat!(
+        "(?i)(?P<valu>",
+        before_v4!(),
+        "(?:(?P<addr>",
+        v4!(),
+        r")|\[(?P<v6addr>",
+        v6!(),
+        r")\]):(?P<port>\d{1,5})(?!\d|\.\d))"
+    )
+);
+probe!(
+    IPV4,
+    r"\d\.\d{1,3}\.\d{1,3}\.\d",
+    space,
+    concat!(r"(?i)(?P<valu>", before_v4!(), "(?:", v4!(), r")(?!\d|\.\d))")
+);
+probe!(
+    IPV6,
+    "(?i)(?:[0-9a-f]|:):[0-9a-f:]",
+    space,
+    concat!(r"(?i)(?P<valu>(?<![0-9a-f]:)(?<!:[0-9a-f])(?<!::)(?<!\d\.)(?:", v6!(), r")(?![0-9a-f:]|\.\d))")
+);
+probe!(
+    CVE,
+    "(?i)CVE",
+    space,
+    "(?i)(?<![a-z0-9])(?P<valu>CVE[-\u{2011}-\u{2014}][0-9]{4}[-\u{2011}-\u{2014}][0-9]{4,})(?![a-z0-9])"
+);
+probe!(CWE, "(?i)CWE-", space, r"(?i)(?<![a-z0-9])(?P<valu>CWE-[0-9]+)(?![a-z0-9])");
+macro_rules! cpe_part {
+    () => {
+        r##"(?::(?:(?:[?]+|\*)?(?:[a-z0-9\-._]|\\[\\?*!"#$%&'()+,/:;<=>@\[\]^`{|}~])+(?:[?]+|\*)?|[*\-]))"##
+    };
+}
+probe!(
+    CPE,
+    r"(?i)cpe:2\.3:",
+    space,
+    concat!(
+        r"(?i)(?P<valu>cpe:2\.3:[aho*\-]",
+        cpe_part!(),
+        r"{5}:(?:[*\-]|(?:[a-z]{2,3}(?:-(?:[0-9]{3}|[a-z]{2}))?))",
+        cpe_part!(),
+        "{4})"
+    )
+);
+probe!(
+    CASH,
+    "(?i)bitcoincash:|bchtest:",
+    space,
+    "(?i)(?<![a-z0-9])(?P<valu>(?:bitcoincash|bchtest):[qpzry9x8gf2tvdw0s3jn54khce6mua7l]{42})(?![a-z0-9])"
+);
 
 const LINUX_ROOTS: [&str; 22] = [
     "bin", "boot", "cdrom", "dev", "etc", "home", "lib", "lib64", "lib32", "libx32", "media", "mnt", "opt", "proc",
@@ -294,6 +378,9 @@ fn name_char(ch: char) -> bool {
 fn fqdns(text: &str) -> Vec<Hit> {
     let mut retn = Vec::new();
     for (at, run) in runs(text, |ch| name_char(ch) || is_dot(ch)) {
+        if !run.contains(is_dot) {
+            continue;
+        }
         let mut name = run;
         if let Some(last) = run.chars().next_back().filter(|ch| is_dot(*ch)) {
             let next = text[at + run.len()..].chars().next();
@@ -367,4 +454,68 @@ fn bitcoin_cash(text: &str) -> Vec<Hit> {
         hit.valu = Value::list([Value::from("bch"), Value::from(hit.text.to_lowercase())]);
     }
     hits
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A cheap stand-in for chance, so that a failure can be repeated.
+    fn next(seed: &mut u64) -> usize {
+        *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (*seed >> 33) as usize
+    }
+
+    #[test]
+    fn probing_finds_what_matching_everywhere_finds() {
+        const PARTS: &[&str] = &[
+            "http://",
+            "a.com",
+            "1.2.3.4",
+            "::1",
+            "fe80::1",
+            "1:2:3",
+            "[::1]:80",
+            ":80",
+            "/",
+            "\\",
+            "\\\\srv\\f ",
+            "c:\\x",
+            "CVE-2020-1234",
+            "CWE-79",
+            "cpe:2.3:a:v:p:1:*:*:*:*:*:*:*",
+            "bchtest:",
+            "\n",
+            " ",
+            ".",
+            ",",
+            "\"",
+            "'",
+            "(",
+            "<",
+            "é",
+            "://",
+            "123",
+            "x",
+            "ſ",
+            "\u{212a}",
+            "\0",
+            "::ffff:1.2.3.4",
+        ];
+        let probes = [&LINUX, &WINDOWS, &URL, &UNC, &SERVER, &IPV4, &IPV6, &CVE, &CWE, &CPE, &CASH];
+        let (mut seed, mut found) = (7, 0);
+        for _ in 0..400 {
+            let text: String = (0..next(&mut seed) % 40).map(|_| PARTS[next(&mut seed) % PARTS.len()]).collect();
+            for probe in probes {
+                let regx = probe.pattern.as_ref().expect("a pattern");
+                let spans = |caps: &fancy_regex::Captures<'_>| caps.get(0).map(|all| (all.start(), all.end()));
+                let want: Vec<_> = regx.captures_iter(&text).map_while(Result::ok).map(|caps| spans(&caps)).collect();
+                let mut have = Vec::new();
+                captures(probe, &text, |caps| have.push(spans(caps)));
+                assert_eq!(have, want, "{} in {text:?}", regx.as_str());
+                found += want.len();
+            }
+        }
+        assert!(found > 1000, "the texts hold something to find: {found}");
+    }
 }
