@@ -46,7 +46,7 @@ class Svc:
             argv += ['--telepath', f'tcp://127.0.0.1:{self.port}/']
         argv += self.args
         with open(self.log, 'ab') as log:
-            self.proc = subprocess.Popen(argv, stdout=log, stderr=log, env=self.env)
+            self.proc = subprocess.Popen(argv, stdout=log, stderr=log, env=self.env, start_new_session=True)
 
     async def start(self, limit=120):
         self.spawn()
@@ -68,7 +68,8 @@ class Svc:
 
     def kill(self):
         if self.proc is not None and self.proc.poll() is None:
-            self.proc.kill()
+            # With the workers of the original, which would stay behind.
+            os.killpg(self.proc.pid, signal.SIGKILL)
             self.proc.wait()
 
     def stop(self, limit=40):
