@@ -40,7 +40,6 @@ VARIANTS = {
 pars = argparse.ArgumentParser(description=__doc__)
 pars.add_argument('--binary', required=True)
 pars.add_argument('--keep', action='store_true', help='leave the folders behind')
-pars.add_argument('--mirror', action='store_true', help='with a mirror of the Cortex')
 pars.add_argument('variants', nargs='*')
 opts = pars.parse_args()
 
@@ -66,8 +65,6 @@ def enter():
         return 0
     env = {**os.environ, INSIDE: base, 'HOME': os.path.join(base, 'visi')}
     argv += ['sh', '-c', script, hosts, sys.executable, os.path.abspath(__file__), '--binary', os.path.abspath(opts.binary)]
-    if opts.mirror:
-        argv.append('--mirror')
     code = subprocess.run([*argv, *opts.variants], env=env).returncode
     if made:
         os.rmdir('/vertex')
@@ -224,7 +221,7 @@ class Guide:
             await self.storm_over_aha()
             await self.a_file()
             await self.a_document()
-            if opts.mirror:
+            if 'cortex' not in self.theirs:
                 await self.deploy_mirror()
             await self.backup()
             await self.structured_logs()

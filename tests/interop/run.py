@@ -11,7 +11,7 @@ import sys
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
-LIMIT = 600
+LIMIT = 900
 
 
 def main():
