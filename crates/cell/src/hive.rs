@@ -1,5 +1,5 @@
-//! The hive: a tree of values that old versions kept users and versions in. Nothing writes to it any more; its two events are
-//! still applied, since an old log may hold them.
+//! The hive: a tree of values that old versions kept users and versions in. What is said of verbs is still kept there; its
+//! two events are also applied when an old log holds them.
 //!
 //! Table `hive`: the path's elements joined by a zero byte → the value.
 
@@ -20,6 +20,23 @@ pub(crate) struct HiveEvents(pub Cell);
 impl Cell {
     pub(crate) fn add_hive_events(&self) {
         self.nexus().add_handler(NEXSIDEN, Arc::new(HiveEvents(self.clone())));
+    }
+
+    /// A value of the hive; null when there is none. Blocks.
+    ///
+    /// # Errors
+    /// What reading fails with.
+    pub fn hive_get(&self, path: &[&str]) -> Result<Value> {
+        self.hive_value(path)
+    }
+
+    /// Sets a value of the hive. Blocks.
+    ///
+    /// # Errors
+    /// What logging and storing fail with.
+    pub fn hive_set(&self, path: &[&str], valu: Value) -> Result<()> {
+        let path: Value = path.iter().map(|part| Value::from(*part)).collect();
+        self.nexus().push(NEXSIDEN, "hive:set", vec![path, valu], Map::new()).map(drop)
     }
 }
 

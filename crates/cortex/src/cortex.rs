@@ -12,8 +12,8 @@ use myelin_cell::{ApplyCx, Cell, CellSpec};
 use myelin_error::{Result, err};
 use myelin_graph::View;
 use myelin_model::{Model, load_model_json};
-use myelin_slab::Options;
 use myelin_slab::tables::SafeKeyVal;
+use myelin_slab::{Options, WriteCx};
 use myelin_value::{Map, Value};
 
 use crate::conf::CORTEX_CONFS;
@@ -188,6 +188,7 @@ impl Cortex {
         };
         core.first_boot()?;
         core.cell.start()?;
+        core.stack.check_models()?;
         let core = Arc::new(core);
         crate::background::begin(&core);
         Ok(core)
@@ -283,8 +284,11 @@ fn first_model(cell: &Cell) -> Result<Model> {
 struct StackInUse(Arc<Stack>);
 
 impl StackInUse {
-    fn find(&self, used: impl Fn(&myelin_graph::Layer) -> Result<u64>) -> Result<Option<Arc<str>>> {
+    fn find(&self, cx: &mut WriteCx, used: impl Fn(&myelin_graph::Layer) -> Result<u64>) -> Result<Option<Arc<str>>> {
         for layer in self.0.layers() {
+            // Counts are of what is committed.
+            let [rows, ..] = layer.slabs();
+            cx.commit(rows)?;
             if used(&layer)? > 0 {
                 return Ok(Some(layer.iden().clone()));
             }
@@ -294,15 +298,24 @@ impl StackInUse {
 }
 
 impl InUse for StackInUse {
-    fn form(&self, form: &str) -> Result<Option<Arc<str>>> {
-        self.find(|layer| layer.prop_count(Some(form), None))
+    fn form(&self, cx: &mut WriteCx, form: &str) -> Result<Option<Arc<str>>> {
+        self.find(cx, |layer| layer.prop_count(Some(form), None))
     }
 
-    fn prop(&self, form: Option<&str>, prop: &str) -> Result<Option<Arc<str>>> {
-        self.find(|layer| layer.prop_count(form, Some(prop)))
+    fn prop(&self, cx: &mut WriteCx, form: Option<&str>, prop: &str) -> Result<Option<Arc<str>>> {
+        self.find(cx, |layer| layer.prop_count(form, Some(prop)))
     }
 
-    fn tagprop(&self, name: &str) -> Result<Option<Arc<str>>> {
-        self.find(|layer| Ok(layer.tag_props().iter().filter(|(_, _, prop)| prop == name).count() as u64))
+    fn tagprop(&self, cx: &mut WriteCx, name: &str) -> Result<Option<Arc<str>>> {
+        self.find(cx, |layer| {
+            // Names stay behind when the last value goes: the rows are what counts.
+            let mut rows = 0;
+            for (form, tag, prop) in layer.tag_props() {
+                if prop == name {
+                    rows += layer.tagprop_count(form.as_deref(), &tag, &prop)?;
+                }
+            }
+            Ok(rows)
+        })
     }
 }

@@ -12,6 +12,7 @@ pub mod cmds;
 mod conf;
 mod cortex;
 mod feed;
+pub mod follow;
 pub mod host;
 mod http;
 mod info;

@@ -245,7 +245,10 @@ pub(crate) fn pair_of(valu: &Value) -> Option<(&Value, &Value)> {
 
 /// The address as a number.
 pub(crate) fn ipv6_of(valu: &Value) -> Option<u128> {
-    valu.as_str()?.parse::<Ipv6Addr>().ok().map(u128::from)
+    // The zone of an address is no part of its key.
+    let text = valu.as_str()?;
+    let addr = text.split_once('%').map_or(text, |(addr, _)| addr);
+    addr.parse::<Ipv6Addr>().ok().map(u128::from)
 }
 
 fn huge_offset() -> BigInt {

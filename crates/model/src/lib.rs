@@ -16,6 +16,8 @@ mod model;
 pub mod modfile;
 mod names;
 pub mod pack;
+#[doc(hidden)]
+pub mod probe;
 mod stortype;
 pub mod types;
 

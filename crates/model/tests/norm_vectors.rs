@@ -287,6 +287,8 @@ struct Score {
     unasked: usize,
     known: usize,
     failed: usize,
+    /// Errors of the right name with other info keys, in records that have them.
+    keys: HashMap<String, (usize, String)>,
     classes: HashMap<String, (usize, Vec<String>)>,
     report: String,
 }
@@ -311,6 +313,21 @@ impl Score {
     }
 }
 
+impl Score {
+    fn check_keys(&mut self, record: &Json, line: &str, error: &Error, keys: &[Json]) {
+        let mut want: Vec<&str> = keys.iter().filter_map(Json::as_str).filter(|key| *key != "mesg").collect();
+        let mut have: Vec<&str> =
+            error.info().text_entries().map(|(key, _)| key).filter(|key| *key != "mesg").collect();
+        want.sort_unstable();
+        have.sort_unstable();
+        if want != have {
+            let class = format!("{} {} {want:?} not {have:?}", record["ctor"], record["k"]);
+            let entry = self.keys.entry(class).or_insert_with(|| (0, line.to_owned()));
+            entry.0 += 1;
+        }
+    }
+}
+
 fn record_id(line: &str) -> String {
     guid_of(&Value::from(line))[..12].to_owned()
 }
@@ -330,13 +347,21 @@ fn recorded_norms_are_ours() {
     let other = std::env::var_os("MYELIN_NORM_VECTORS").map(PathBuf::from);
     let path = other.unwrap_or_else(|| dir.join("reference/norm_vectors.jsonl.gz"));
     let file = std::fs::File::open(path).expect("the vectors");
-    let mut score = Score { total: 0, unasked: 0, known: 0, failed: 0, classes: HashMap::new(), report: String::new() };
+    let mut score = Score {
+        total: 0,
+        unasked: 0,
+        known: 0,
+        failed: 0,
+        keys: HashMap::new(),
+        classes: HashMap::new(),
+        report: String::new(),
+    };
     let mut made: HashMap<String, Arc<Type>> = HashMap::new();
     for line in BufReader::new(flate2::read::GzDecoder::new(file)).lines() {
         let line = line.expect("text");
         let record: Json = serde_json::from_str(&line).expect("JSON");
         score.total += 1;
-        let key = format!("{}{}", record["type"], record["opts"]);
+        let key = format!("{}{}{}", record["type"], record["ctor"], record["opts"]);
         let ty = match made.get(&key) {
             Some(ty) => ty.clone(),
             None => match tables.record_type(&record) {
@@ -351,6 +376,11 @@ fn recorded_norms_are_ours() {
             score.unasked += 1;
             continue;
         };
+        if let (Err(error), Some(keys)) = (&have, record["errkeys"].as_array())
+            && same(&have, &want)
+        {
+            score.check_keys(&record, &line, error, keys);
+        }
         if !same(&have, &want) {
             if known.contains(&record_id(&line)) {
                 score.known += 1;
@@ -369,6 +399,9 @@ fn recorded_norms_are_ours() {
         for example in examples.iter().take(1) {
             eprintln!("         {}", example.chars().take(600).collect::<String>());
         }
+    }
+    for (class, (count, line)) in &score.keys {
+        eprintln!("KEYS {count:6} {class} {}", line.chars().take(600).collect::<String>());
     }
     let Score { total, unasked, known, failed, .. } = score;
     eprintln!("{total} records, {unasked} not askable, {known} known to differ, {failed} failed");

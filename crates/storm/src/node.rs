@@ -432,7 +432,8 @@ impl Node {
             for (name, valu) in self.props() {
                 let Some(prop) = self.0.form.prop(&name) else { continue };
                 let repr = prop.typ.repr(&cx, &valu)?;
-                if !repr.is_null() && !repr.py_eq(&valu) {
+                // An array's is always there: it prints as a list, and its value is a tuple.
+                if !repr.is_null() && (prop.typ.is_array() || !repr.py_eq(&valu)) {
                     reprs.insert(&name, repr);
                 }
             }

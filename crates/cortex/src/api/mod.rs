@@ -1,6 +1,7 @@
 //! What peers may call of a cortex, and the permission each call needs.
 
 mod feed;
+mod layers;
 mod model;
 mod records;
 mod services;
@@ -14,6 +15,8 @@ use myelin_error::Result;
 use myelin_telepath::{MethTable, TableApi};
 
 use crate::Cortex;
+
+pub use layers::{LayerApi, ViewApi};
 
 /// A cortex as one logged-in user sees it.
 pub struct CoreApi {
@@ -50,7 +53,7 @@ impl TableApi for CoreApi {
         static TABLE: OnceLock<MethTable<CoreApi>> = OnceLock::new();
         TABLE.get_or_init(|| {
             let table = MethTable::new().extend(CellApi::table(), |api: &Arc<CoreApi>| api.base.clone());
-            feed::add(services::add(storm::add(records::add(model::add(table)))))
+            layers::add(feed::add(services::add(storm::add(records::add(model::add(table))))))
         })
     }
 

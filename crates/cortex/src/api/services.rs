@@ -90,7 +90,7 @@ fn index(indx: i64) -> Result<u64> {
 }
 
 /// A blocking sequence as a stream.
-async fn stream(make: impl FnOnce() -> Result<Values> + Send + 'static) -> Result<ValueStream> {
+pub(super) async fn stream(make: impl FnOnce() -> Result<Values> + Send + 'static) -> Result<ValueStream> {
     let made = tokio::task::spawn_blocking(make).await;
     let values = made.map_err(|error| err!("SynErr", mesg = format!("A read was abandoned: {error}.")))??;
     Ok(myelin_axon::stream_of(values).boxed())

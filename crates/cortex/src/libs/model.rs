@@ -3,7 +3,6 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use myelin_error::Error;
 use myelin_model::pack::{pack_form, pack_prop, pack_tagprop};
 use myelin_model::{Form, Norm, Prop, TagProp, Type};
 use myelin_storm::item::{StormObj, TypeDef};
@@ -55,7 +54,7 @@ static TAGS: LibDef = LibDef {
             Ok(Item::NULL)
         }),
         FuncDef::ro("get", &[Arg::req("tagname")], |rt, _, args| {
-            Ok(core(rt)?.tagmodel.get(&args.str(rt, 0)?).map_or(Item::NULL, dict))
+            Ok(core(rt)?.tagmodel.get(&args.str(rt, 0)?).map_or(Item::NULL, |meta| Item::Val(meta.into())))
         }),
         FuncDef::ro("list", &[], |rt, _, _| {
             let rows = core(rt)?.tagmodel.list();
@@ -64,7 +63,7 @@ static TAGS: LibDef = LibDef {
         FuncDef::rw("pop", &[Arg::req("tagname"), Arg::req("propname")], |rt, _, args| {
             let (tag, name) = (args.str(rt, 0)?, args.str(rt, 1)?);
             rt.confirm(&["model", "tag", "set"], None)?;
-            Ok(Item::deep(&core(rt)?.tagmodel.pop(&tag, &name)?))
+            Ok(Item::Val(core(rt)?.tagmodel.pop(&tag, &name)?))
         }),
         FuncDef::rw("set", &[Arg::req("tagname"), Arg::req("propname"), Arg::req("propvalu")], |rt, _, args| {
             let (tag, name, valu) = (args.str(rt, 0)?, args.str(rt, 1)?, args.prim(rt, 2)?);
@@ -82,16 +81,23 @@ const EDGE_KEYS: [&str; 1] = ["doc"];
 static EDGE: LibDef = LibDef {
     path: "model.edge",
     funcs: &[
-        FuncDef::rw("del", &[Arg::req("verb"), Arg::req("key")], edge_info),
+        FuncDef::rw("del", &[Arg::req("verb"), Arg::req("key")], edge_del),
         FuncDef::ro("get", &[Arg::req("verb")], |rt, _, args| {
-            known_verb(rt, &args)?;
-            Ok(dict(Map::new()))
+            let verb = known_verb(rt, &args)?;
+            Ok(Item::Val(verb_info(rt, &verb)?.into()))
         }),
         FuncDef::ro("list", &[], |rt, _, _| {
             let verbs = super::view::verbs(&*this_view(rt)?)?;
-            Ok(Item::list(verbs.into_iter().map(|verb| tuple([verb.into(), Map::new().into()]))))
+            let rows: Flow<Vec<Item>> = verbs
+                .into_iter()
+                .map(|verb| {
+                    let info = verb_info(rt, &verb)?;
+                    Ok(tuple([verb.into(), info.into()]))
+                })
+                .collect();
+            Ok(Item::list(rows?))
         }),
-        FuncDef::rw("set", &[Arg::req("verb"), Arg::req("key"), Arg::req("valu")], edge_info),
+        FuncDef::rw("set", &[Arg::req("verb"), Arg::req("key"), Arg::req("valu")], edge_set),
         FuncDef::ro("validkeys", &[], |_, _, _| Ok(tuple(EDGE_KEYS.map(Value::from)))),
     ],
     consts: &[],
@@ -112,13 +118,39 @@ fn known_verb(rt: &Rt, args: &Args) -> Flow<Arc<str>> {
     Ok(verb)
 }
 
-fn edge_info(rt: &Rt, _lib: &Item, args: Args) -> Flow<Item> {
-    known_verb(rt, &args)?;
+/// What is said of a verb, and where it is kept.
+fn verb_info(rt: &Rt, verb: &str) -> Flow<Map> {
+    let kept = core(rt)?.cell.hive_get(&verb_path(verb))?;
+    Ok(kept.as_map().cloned().unwrap_or_default())
+}
+
+fn verb_path(verb: &str) -> [&str; 5] {
+    ["cortex", "model", "edges", verb, "extprops"]
+}
+
+fn edge_key(rt: &Rt, args: &Args) -> Flow<Arc<str>> {
     let key = args.str(rt, 1)?;
     if !EDGE_KEYS.contains(&&*key) {
         fail!("NoSuchProp", mesg = format!("There is no {key} of the verbs of edges."), name = key);
     }
-    Err(Error::not_supported("Describing the verbs of edges ($lib.model.edge)").into())
+    Ok(key)
+}
+
+fn edge_set(rt: &Rt, _lib: &Item, args: Args) -> Flow<Item> {
+    let (verb, key, valu) = (known_verb(rt, &args)?, edge_key(rt, &args)?, args.str(rt, 2)?);
+    let info = verb_info(rt, &verb)?.with(&*key, &*valu);
+    core(rt)?.cell.hive_set(&verb_path(&verb), info.into())?;
+    Ok(Item::NULL)
+}
+
+fn edge_del(rt: &Rt, _lib: &Item, args: Args) -> Flow<Item> {
+    let (verb, key) = (known_verb(rt, &args)?, edge_key(rt, &args)?);
+    let mut info = verb_info(rt, &verb)?;
+    if info.remove(&*key).is_none() {
+        fail!("NoSuchProp", mesg = format!("Nothing is said of {key} for the verb {verb}."), verb = verb, name = key);
+    }
+    core(rt)?.cell.hive_set(&verb_path(&verb), info.into())?;
+    Ok(Item::NULL)
 }
 
 macro_rules! model_obj {
@@ -241,7 +273,7 @@ static TYPE: TypeDef = TypeDef {
         FuncDef::ro("norm", &[Arg::req("valu")], |rt, this, args| {
             let norm = norm_item(rt, this_type(this)?, args.item(0))?;
             let info = norm.info.pack();
-            Ok(Item::list([Item::deep(&norm.value), Item::deep(&info)]))
+            Ok(tuple([norm.value, info]))
         }),
         FuncDef::ro("repr", &[Arg::req("valu")], |rt, this, args| {
             let typ = this_type(this)?;

@@ -20,14 +20,14 @@ use parking_lot::RwLock;
 
 use super::{Part, Pusher};
 
-/// Asks the layers whether anything stored still uses a part of the model.
+/// Asks the layers, on the writer thread, whether anything stored still uses a part of the model.
 pub trait InUse: Send + Sync {
     /// The iden of a layer that has nodes of a form, if any has.
-    fn form(&self, form: &str) -> Result<Option<Arc<str>>>;
+    fn form(&self, cx: &mut WriteCx, form: &str) -> Result<Option<Arc<str>>>;
     /// The iden of a layer that has values of a property of a form (its name without the form), if any has.
-    fn prop(&self, form: Option<&str>, prop: &str) -> Result<Option<Arc<str>>>;
+    fn prop(&self, cx: &mut WriteCx, form: Option<&str>, prop: &str) -> Result<Option<Arc<str>>>;
     /// The iden of a layer that has values of a tag property, if any has.
-    fn tagprop(&self, name: &str) -> Result<Option<Arc<str>>>;
+    fn tagprop(&self, cx: &mut WriteCx, name: &str) -> Result<Option<Arc<str>>>;
 }
 
 /// The model of a cortex and what was added to it.
@@ -330,7 +330,7 @@ impl ModelExt {
                 if next.form(name).is_none() {
                     return Ok(());
                 }
-                if let Some(layer) = self.in_use.form(name)? {
+                if let Some(layer) = self.in_use.form(cx, name)? {
                     return Err(err!(
                         "CantDelForm",
                         mesg = format!("The layer {layer} still has nodes of the form {name}: delete them first.")
@@ -347,7 +347,7 @@ impl ModelExt {
                 if !self.ext.read().props.contains_key(&full) {
                     return Ok(());
                 }
-                if let Some(layer) = self.in_use.prop(Some(form), prop)? {
+                if let Some(layer) = self.in_use.prop(cx, Some(form), prop)? {
                     return Err(err!(
                         "CantDelProp",
                         mesg = format!("The layer {layer} still has values of {full}: delete them first.")
@@ -363,7 +363,7 @@ impl ModelExt {
                 if !self.ext.read().univs.contains_key(name) {
                     return Ok(());
                 }
-                if let Some(layer) = self.in_use.prop(None, &format!(".{name}"))? {
+                if let Some(layer) = self.in_use.prop(cx, None, &format!(".{name}"))? {
                     return Err(err!(
                         "CantDelUniv",
                         mesg = format!("The layer {layer} still has values of .{name}: delete them first.")
@@ -379,7 +379,7 @@ impl ModelExt {
                 if !self.ext.read().tagprops.contains_key(name) {
                     return Ok(());
                 }
-                if let Some(layer) = self.in_use.tagprop(name)? {
+                if let Some(layer) = self.in_use.tagprop(cx, name)? {
                     return Err(err!(
                         "CantDelProp",
                         mesg = format!(

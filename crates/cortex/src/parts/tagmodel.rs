@@ -126,22 +126,33 @@ impl TagModel {
 impl Rule {
     fn compile(meta: Map) -> Result<Rule> {
         let bad = |mesg: &str, name: &str| err!("SchemaViolation", mesg = mesg, name = name);
+        // Named as the place in the document, which is called data.
         let mut parts = Vec::new();
         for (key, valu) in meta.text_entries() {
             match (key, valu) {
                 ("regex", Value::List(list)) => {
-                    for part in list.iter() {
+                    for (indx, part) in list.iter().enumerate() {
                         parts.push(match part {
                             Value::Null => None,
                             Value::Str(text) => Some(PyRegex::new(text)?),
-                            _ => return Err(bad("Each part of a tag's regex is a text or null.", "regex")),
+                            _ => {
+                                return Err(bad(
+                                    "Each part of a tag's regex is a text or null.",
+                                    &format!("data.regex[{indx}]"),
+                                ));
+                            }
                         });
                     }
                 }
                 ("prune", Value::Int(1..)) => {}
-                ("regex", _) => return Err(bad("The regex of a tag is a list of texts and nulls.", key)),
-                ("prune", _) => return Err(bad("The prune of a tag is a number of levels, at least 1.", key)),
-                _ => return Err(bad(&format!("A tag's specification has no {key}: there are regex and prune."), key)),
+                ("regex", _) => return Err(bad("The regex of a tag is a list of texts and nulls.", "data.regex")),
+                ("prune", _) => return Err(bad("The prune of a tag is a number of levels, at least 1.", "data.prune")),
+                _ => {
+                    return Err(bad(
+                        &format!("A tag's specification has no {key}: there are regex and prune."),
+                        "data",
+                    ));
+                }
             }
         }
         Ok(Rule { meta, parts })

@@ -9,6 +9,8 @@ use myelin_slab::tables::SafeKeyVal;
 use myelin_slab::{Slab, WriteCx};
 use myelin_value::{Map, Value};
 
+use crate::follow::Stir;
+
 /// Sends a layer's edits through the nexus.
 pub(super) struct NexusSink(Nexus);
 
@@ -28,12 +30,13 @@ impl EditSink for NexusSink {
 pub struct LayerHandler {
     layer: Arc<Layer>,
     stor: SafeKeyVal,
+    stir: Stir,
 }
 
 impl LayerHandler {
     /// A handler for a layer whose record lies in the table `cortex`.
-    pub fn new(layer: Arc<Layer>, stor: SafeKeyVal) -> LayerHandler {
-        LayerHandler { layer, stor }
+    pub fn new(layer: Arc<Layer>, stor: SafeKeyVal, stir: Stir) -> LayerHandler {
+        LayerHandler { layer, stor, stir }
     }
 }
 
@@ -45,7 +48,9 @@ impl NexsHandler for LayerHandler {
     fn apply(&self, cx: &mut ApplyCx<'_>, event: &Event) -> Result<Value> {
         let offs = Some(cx.offs);
         let done = self.layer.apply_event(cx, &event.name, &event.args, offs)?;
-        if event.name != "edits" {
+        if event.name == "edits" {
+            self.stir.stir();
+        } else {
             self.stor.sub("layer:info:").set(cx, self.layer.iden(), &Value::from(self.layer.info()))?;
         }
         Ok(done)

@@ -21,6 +21,7 @@ use myelin_slab::{Table, WriteCx};
 use myelin_value::{Map, Value, rand_guid};
 use parking_lot::RwLock;
 
+use crate::follow::{LayerChange, Stir};
 use crate::parts::{Part, Pusher, now_millis};
 
 pub use layers::LayerHandler;
@@ -40,6 +41,9 @@ pub struct Stack {
     views: RwLock<IndexMap<Arc<str>, Arc<View>>>,
     default_view: RwLock<Option<Arc<View>>>,
     hooks: RwLock<Hooks>,
+    /// Layers that came and went since the boot.
+    changes: RwLock<Vec<LayerChange>>,
+    stir: Stir,
 }
 
 /// What the rest of the cortex hears of.
@@ -82,6 +86,8 @@ impl Stack {
             views: RwLock::default(),
             default_view: RwLock::default(),
             hooks: RwLock::default(),
+            changes: RwLock::default(),
+            stir: Stir::default(),
         }))
     }
 
@@ -224,6 +230,79 @@ impl Stack {
         false
     }
 
+    // ---- versions of the data model
+
+    /// Looks at which version of the data model each layer was written with. A newer one is refused, and so is an older one
+    /// that holds nodes, for only the original can migrate those; without nodes there is nothing to migrate, and the
+    /// record moves on. Blocks.
+    ///
+    /// # Errors
+    /// `CantRevLayer`, with what to do.
+    pub fn check_models(&self) -> Result<()> {
+        let ours = MODEL_VERSION.to_vec();
+        for layer in self.layers() {
+            let have = layer.info_get("model:version");
+            let theirs: Vec<i64> = match have.as_ref().and_then(Value::as_list) {
+                Some(parts) => parts.iter().filter_map(Value::as_i64).collect(),
+                None => vec![-1, -1, -1],
+            };
+            if theirs == ours {
+                continue;
+            }
+            let dotted = |vers: &[i64]| vers.iter().map(ToString::to_string).collect::<Vec<_>>().join(".");
+            let refuse = |why: String| {
+                let mesg = format!("The layer {} at {} {why}", layer.iden(), layer.dir().display());
+                Err(err!(
+                    "CantRevLayer",
+                    mesg = mesg,
+                    layer = layer.iden(),
+                    curv = MODEL_VERSION,
+                    layv = theirs.iter().map(|part| Value::from(*part)).collect::<Value>()
+                ))
+            };
+            if theirs > ours {
+                return refuse(format!(
+                    "was written with the data model {}, which is newer than {} here: run it with a newer version.",
+                    dotted(&theirs),
+                    dotted(&ours)
+                ));
+            }
+            if layer.sode_count()? > 0 {
+                return refuse(format!(
+                    "holds nodes of the data model {}: start Synapse 2.256 on the directory once, which migrates them to {}.",
+                    dotted(&theirs),
+                    dotted(&ours)
+                ));
+            }
+            if self.cell.is_active() && !layer.is_readonly() {
+                self.push_layer(&layer, "layer:set:modelvers", [Value::from(MODEL_VERSION)])?;
+            }
+        }
+        Ok(())
+    }
+
+    // ---- word of changes
+
+    /// Tells streams that something was stored.
+    pub fn stir(&self) -> &Stir {
+        &self.stir
+    }
+
+    /// How often layers came and went since the boot.
+    pub fn layer_changes(&self) -> usize {
+        self.changes.read().len()
+    }
+
+    /// The change with a number, if there was one.
+    pub fn layer_change(&self, indx: usize) -> Option<LayerChange> {
+        self.changes.read().get(indx).cloned()
+    }
+
+    fn note_change(&self, offs: u64, iden: &Arc<str>, added: bool) {
+        self.changes.write().push(LayerChange { offs, iden: iden.clone(), added });
+        self.stir.stir();
+    }
+
     // ---- definitions
 
     /// Completes the record of a new layer.
@@ -285,7 +364,8 @@ impl Stack {
     fn adopt_layer(self: &Arc<Stack>, layer: Arc<Layer>) {
         let iden = layer.iden().clone();
         layer.set_sink(Arc::new(layers::NexusSink::new(self.cell.nexus().clone())));
-        let handler: Arc<dyn NexsHandler> = Arc::new(LayerHandler::new(layer.clone(), self.stor.clone()));
+        let handler: Arc<dyn NexsHandler> =
+            Arc::new(LayerHandler::new(layer.clone(), self.stor.clone(), self.stir.clone()));
         self.cell.nexus().add_handler(&iden, handler);
         self.layers.write().insert(iden, layer.clone());
         if let Some(hook) = &self.hooks.read().layer_opened {
@@ -432,6 +512,7 @@ impl Stack {
         self.stor.sub("layer:info:").set(cx, &iden, &Value::from(ldef.clone()))?;
         let layer = Layer::open_in(cx, self.cell.writer(), &self.layer_dir(&iden), ldef)?;
         self.adopt_layer(layer.clone());
+        self.note_change(cx.offs, layer.iden(), true);
         self.cell.auth().add_gate(cx, &iden, "layer")?;
         self.cell.auth().apply_user_info(cx, &creator, "admin", Value::from(true), Some(&iden))?;
         Ok(Stack::pack_layer(&layer).into())
@@ -453,6 +534,7 @@ impl Stack {
         if self.cell.auth().gate(&iden).is_some() {
             self.cell.auth().del_gate(cx, &iden)?;
         }
+        self.note_change(cx.offs, &iden, false);
         layer.close_in(cx)?;
         match std::fs::remove_dir_all(layer.dir()) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
@@ -483,6 +565,7 @@ impl Stack {
         self.stor.sub("layer:info:").set(cx, &new, &Value::from(ldef.clone()))?;
         let layer = Layer::open_in(cx, self.cell.writer(), &target, ldef.clone())?;
         self.adopt_layer(layer.clone());
+        self.note_change(cx.offs, layer.iden(), true);
         self.cell.auth().add_gate(cx, &new, "layer")?;
         if let Some(creator) = ldef.get_str("creator") {
             self.cell.auth().apply_user_info(cx, creator, "admin", Value::from(true), Some(&new))?;

@@ -1,5 +1,6 @@
 //! Filter comparators and lift operations: the defaults, and the dispatch to a type's own.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
@@ -7,7 +8,7 @@ use std::sync::Arc;
 use myelin_error::{Result, err};
 use myelin_value::Value;
 
-use super::{NormCx, PyRegex, Type, py};
+use super::{NormCx, PyRegex, Type, py, surrogates};
 use crate::StorType;
 
 /// A filter made ready: whether a stored value passes.
@@ -80,6 +81,8 @@ impl Type {
     /// # Errors
     /// `NoSuchCmpr` for an unknown name, `BadCmprValu` or `BadTypeValu` for a right side that is none.
     pub fn cmpr_ctor(self: &Arc<Type>, cx: &NormCx, op: &str, rhs: &Value) -> Result<Cmpr> {
+        let hidden = self.hide(op, rhs);
+        let rhs = &*hidden;
         if let Some(made) = self.imp().cmpr_ctor(self, cx, op, rhs) {
             return made;
         }
@@ -88,11 +91,11 @@ impl Type {
         }
         match op {
             "=" => {
-                let norm = self.norm(cx, rhs)?.value;
+                let norm = self.norm_shown(cx, rhs)?;
                 Ok(Box::new(move |valu| Ok(valu.py_eq(&norm))))
             }
             "!=" => {
-                let norm = self.norm(cx, rhs)?.value;
+                let norm = self.norm_shown(cx, rhs)?;
                 Ok(Box::new(move |valu| Ok(!valu.py_eq(&norm))))
             }
             "~=" => self.cmpr_regex(cx, rhs),
@@ -100,7 +103,7 @@ impl Type {
             "in=" => {
                 let mut norms = Vec::new();
                 for item in py::iter_items(rhs).ok_or_else(|| self.bad_rhs(op, rhs))? {
-                    norms.push(self.norm(cx, &item)?.value);
+                    norms.push(self.norm_shown(cx, &item)?);
                 }
                 Ok(Box::new(move |valu| Ok(norms.iter().any(|norm| valu.py_eq(norm)))))
             }
@@ -108,6 +111,19 @@ impl Type {
             "<" | ">" | "<=" | ">=" => Ok(ordered(op, self.norm(cx, rhs)?.value)),
             _ => Err(self.no_such_cmpr(op)),
         }
+    }
+
+    /// The value with lone surrogates hidden where the operation looks at text: the value itself, or the items of a list
+    /// that is a range or a choice.
+    fn hide<'a>(&self, op: &str, valu: &'a Value) -> Cow<'a, Value> {
+        let looks = matches!(valu, Value::Surrogates(_)) || matches!(op, "in=" | "range=");
+        if looks && !self.imp().takes_surrogates() { surrogates::hide(valu) } else { Cow::Borrowed(valu) }
+    }
+
+    /// The stored form of a value whose surrogates may be hidden.
+    fn norm_shown(&self, cx: &NormCx, valu: &Value) -> Result<Value> {
+        let norm = self.norm(cx, valu)?.value;
+        Ok(if valu.is_text() { surrogates::show(&norm) } else { norm })
     }
 
     /// Compares two inputs by a named comparator, normalising both.
@@ -132,11 +148,17 @@ impl Type {
             // Asks whether there is such a node: a value that cannot be one finds none.
             return Ok(self.lift_cmprs(cx, "=", valu).unwrap_or_default());
         }
+        if let Cow::Owned(hidden) = self.hide(op, valu) {
+            return self.lift_cmprs(cx, op, &hidden).map(surrogates::show_lifts);
+        }
         if let Some(made) = self.imp().lift(self, cx, op, valu) {
             return made;
         }
         if !DEFAULT_LIFTS.contains(&op) && !self.imp().lift_names().contains(&op) {
-            return Err(self.no_such_cmpr(op));
+            return Err(err!(
+                "NoSuchCmpr",
+                mesg = format!("The type {} has no comparator {op} to lift by.", self.name)
+            ));
         }
         match op {
             "~=" => Ok(self.stor("~=", valu.clone())),
@@ -182,7 +204,7 @@ impl Type {
         let (ty, cx) = (self.clone(), cx.clone());
         Ok(Box::new(move |valu| match ty.repr(&cx, valu)? {
             Value::Str(text) => regx.is_search(&text),
-            Value::Surrogates(text) => regx.is_search(&text.to_string_lossy()),
+            Value::Surrogates(text) => regx.is_search(&surrogates::hide_text(&text)),
             other => Err(ty.bad_valu(&other, format!("Values of {} print as lists: no pattern applies.", ty.name))),
         }))
     }
@@ -192,14 +214,14 @@ impl Type {
         let (ty, cx) = (self.clone(), cx.clone());
         Box::new(move |valu| match ty.repr(&cx, valu)? {
             Value::Str(have) => Ok(have.starts_with(&text)),
-            Value::Surrogates(have) => Ok(have.as_bytes().starts_with(text.as_bytes())),
+            Value::Surrogates(have) => Ok(surrogates::hide_text(&have).starts_with(&text)),
             other => Err(ty.bad_valu(&other, format!("Values of {} print as lists: no prefix applies.", ty.name))),
         })
     }
 
     fn cmpr_range(self: &Arc<Type>, cx: &NormCx, rhs: &Value) -> Result<Cmpr> {
         let (min, max) = self.range_pair(rhs)?;
-        let (min, max) = (self.norm(cx, min)?.value, self.norm(cx, max)?.value);
+        let (min, max) = (self.norm_shown(cx, min)?, self.norm_shown(cx, max)?);
         let name = self.name.clone();
         Ok(Box::new(move |valu| {
             let over = py::cmp(&min, valu).map(Ordering::is_le);

@@ -156,7 +156,7 @@ impl TextRules for FileBytesRules {
             // Unlike elsewhere, a guid is taken here without dashes only.
             "guid" if !valu.contains('-') => guid_text(valu).map(|guid| Norm::new(format!("guid:{guid}"))),
             "sha256" => norm_sha256(valu),
-            _ => None,
+            _ => return Err(bad("The text is of no known kind of name for a file.").with("kind", kind)),
         };
         made.ok_or_else(|| bad("The text names no file."))
     }

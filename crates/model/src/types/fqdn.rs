@@ -3,7 +3,7 @@
 //! International names are encoded by UTS 46 and IDNA 2008; what those refuse is tried by the older IDNA 2003, as the
 //! reference does.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
 use myelin_error::{Result, err};
@@ -73,20 +73,38 @@ fn fold_dots(text: &str) -> String {
 
 /// Characters which the two generations of the encoding treat differently.
 fn has_deviation(text: &str) -> bool {
-    text.contains(['ß', 'ẞ', 'ς', '\u{200c}', '\u{200d}'])
+    let cherokee = |ch| matches!(ch, '\u{13a0}'..='\u{13fd}' | '\u{ab70}'..='\u{abbf}');
+    text.chars().any(|ch| matches!(ch, 'ß' | 'ẞ' | 'ς' | '\u{180e}' | '\u{200c}' | '\u{200d}') || cherokee(ch))
 }
 
-/// Letters and digits, with hyphens where IDNA 2008 has them.
+/// Letters, marks and digits, with hyphens where IDNA 2008 has them.
 fn is_plain_label(label: &str) -> bool {
+    static WORDS: LazyLock<Option<regex::Regex>> =
+        LazyLock::new(|| regex::Regex::new(r"^[-\p{L}\p{Nd}][-\p{L}\p{M}\p{Nd}]*$").ok());
+    if let Some(code) = label.strip_prefix("xn--") {
+        return idna::punycode::decode_to_string(code).is_some_and(|text| is_plain_label(&text));
+    }
     let hyphens = !label.starts_with('-') && !label.ends_with('-') && !label.chars().skip(2).take(2).eq(['-'; 2]);
-    hyphens && label.chars().all(|ch| ch.is_alphanumeric() || ch == '-' || is_mapped_away(ch))
+    // New Tai Lue's thirteenth digit is the one digit that is not for names.
+    let kept: String = label.chars().filter(|ch| !is_mapped_away(*ch) && *ch != '\u{180e}').collect();
+    hyphens && !kept.contains('\u{19da}') && WORDS.as_ref().is_some_and(|words| words.is_match(&kept))
 }
+
+/// The longest a name may be for IDNA 2008; longer ones are left to the older rules.
+const MAX_MODERN: usize = 253;
 
 fn to_ascii(text: &str) -> Option<String> {
     // Characters that are no letters are refused by IDNA 2008, and one such sends the whole name to the older rules.
     // That shows only where the two generations encode a character differently.
-    let modern = !has_deviation(text) || text.split('.').all(is_plain_label);
-    text.split('.').map(|label| label_ascii(label, modern)).collect::<Option<Vec<_>>>().map(|labels| labels.join("."))
+    let made = |modern| {
+        let labels = text.split('.').map(|label| label_ascii(label, modern));
+        labels.collect::<Option<Vec<_>>>().map(|labels| labels.join("."))
+    };
+    if !has_deviation(text) {
+        return made(true);
+    }
+    let modern = text.split('.').all(is_plain_label).then(|| made(true)).flatten();
+    modern.filter(|name| name.len() <= MAX_MODERN).or_else(|| made(false))
 }
 
 /// One label; the directions of its neighbours do not matter to it.
@@ -174,10 +192,19 @@ fn decode_2003(label: &str) -> Option<String> {
     (label_2003(&text)? == label).then_some(text)
 }
 
+/// What is wrong, as the user is told: the text as far as it was understood.
+fn shown(text: &str) -> Value {
+    Value::from(if text.is_ascii() { clean(text).to_ascii_lowercase() } else { clean(&fold_dots(text)) })
+}
+
 impl TypeImpl for Fqdn {
     fn norm(&self, ty: &Type, _cx: &NormCx, valu: &Value) -> Result<Norm> {
         let Value::Str(text) = valu else { return Err(ty.no_norm(valu.kind())) };
-        let norm: Arc<str> = fqdn_text(text).ok_or_else(|| ty.bad_valu(valu, "The text is no domain name."))?.into();
+        let norm: Arc<str> = if is_stored_form(text) {
+            text.clone()
+        } else {
+            fqdn_text(text).ok_or_else(|| ty.bad_valu(&shown(text), "The text is no domain name."))?.into()
+        };
         let made = Norm::new(&norm);
         Ok(match norm.split_once('.') {
             Some((host, domain)) => made.sub("host", host).sub("domain", domain),

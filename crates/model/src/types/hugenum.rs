@@ -153,7 +153,11 @@ impl Decimal {
         }
         let coeff = BigUint::from_radix_be(&digits, 10)?;
         let exp = exp - places;
-        if exp.abs() > MAX_EXP {
+        if exp < -MAX_EXP {
+            // Too small to tell from nothing.
+            return Some(Decimal::finite(neg, BigUint::ZERO, 0));
+        }
+        if exp > MAX_EXP {
             return None;
         }
         Some(Decimal::finite(neg, coeff, i32::try_from(exp).ok()?))
@@ -535,12 +539,13 @@ impl Decimal {
 
 fn parse_exp(text: &str) -> Option<i64> {
     let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
-    if digits.is_empty() || digits.len() > 9 {
+    if digits.is_empty() {
         return None;
     }
     let mut valu = 0_i64;
     for ch in digits.chars() {
-        valu = valu * 10 + i64::from(py::decimal_digit(ch)?);
+        // Far beyond what is allowed one exponent is as good as another.
+        valu = (valu * 10 + i64::from(py::decimal_digit(ch)?)).min(MAX_EXP * 1_000_000);
     }
     Some(if text.starts_with('-') { -valu } else { valu })
 }

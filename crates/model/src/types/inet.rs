@@ -9,7 +9,7 @@ use super::cmpr::ORDERED;
 use super::ctors::Decl;
 use super::structures::{Range, split_once};
 use super::textual::{TextOpts, TextRules, Textual};
-use super::{Cmpr, Norm, NormCx, StorCmpr, Type, TypeImpl, TypeVals, ip, py};
+use super::{Cmpr, Norm, NormCx, StorCmpr, Type, TypeImpl, TypeVals, ip, py, surrogates};
 use crate::StorType;
 
 /// `inet:addr` and what extends it.
@@ -320,7 +320,9 @@ impl IPv6Range {
 }
 
 fn v6_order(left: &Value, right: &Value) -> Option<std::cmp::Ordering> {
-    Some(v6_number(left)?.cmp(&v6_number(right)?))
+    let order = v6_number(left)?.cmp(&v6_number(right)?);
+    // The same address in two zones is two addresses without an order, which no range may begin and end with.
+    Some(if order.is_eq() && left != right { std::cmp::Ordering::Greater } else { order })
 }
 
 impl TypeImpl for IPv6Range {
@@ -328,9 +330,9 @@ impl TypeImpl for IPv6Range {
         match valu {
             Value::Str(text) if text.contains('-') => self.range.norm_pair(ty, cx, &split_once(text, '-'), v6_order),
             Value::Str(text) => {
-                let (net, bits) = norm_cidr6(ty, text)?;
+                let (net, network, bits) = norm_cidr6(ty, text)?;
                 let last = ip::v6_repr(net | ip::host_bits6(bits));
-                self.range.norm_pair(ty, cx, &[Value::from(ip::v6_repr(net)), Value::from(last)], v6_order)
+                self.range.norm_pair(ty, cx, &[Value::from(network), Value::from(last)], v6_order)
             }
             Value::List(items) => self.range.norm_pair(ty, cx, items, v6_order),
             other => Err(ty.no_norm(other.kind())),
@@ -371,11 +373,14 @@ impl TextRules for Cidr4Rules {
     }
 }
 
-/// First address and bits of an IPv6 network. Host bits may not be set.
-fn norm_cidr6(ty: &Type, text: &str) -> Result<(u128, u32)> {
+/// First address, its text with its zone, and bits of an IPv6 network. Host bits may not be set.
+fn norm_cidr6(ty: &Type, text: &str) -> Result<(u128, String, u32)> {
     let found = text.contains('/').then(|| ip::parse_cidr6(text)).flatten();
     match found {
-        Some((addr, _, bits)) if addr & ip::host_bits6(bits) == 0 => Ok((addr, bits)),
+        Some((addr, zone, bits)) if addr & ip::host_bits6(bits) == 0 => {
+            let zone = zone.map(|zone| format!("%{zone}")).unwrap_or_default();
+            Ok((addr, ip::v6_repr(addr) + &zone, bits))
+        }
         _ => Err(ty.bad_valu(&Value::from(text), "The text is no IPv6 network.")),
     }
 }
@@ -389,8 +394,7 @@ impl TextRules for Cidr6Rules {
     }
 
     fn norm_text(&self, _opts: &TextOpts, ty: &Type, _cx: &NormCx, text: &str) -> Result<Norm> {
-        let (net, bits) = norm_cidr6(ty, text)?;
-        let network = ip::v6_repr(net);
+        let (net, network, bits) = norm_cidr6(ty, text)?;
         let last = ip::v6_repr(net | ip::host_bits6(bits));
         Ok(Norm::new(format!("{network}/{bits}")).sub("broadcast", last).sub("mask", bits).sub("network", network))
     }
@@ -471,7 +475,7 @@ impl TextRules for AddrRules {
         let text = py::strip(text).trim_matches('/');
         if proto == "host" {
             let (host, port, port_repr) = self.split_port(ty, text)?;
-            let guid = guid_of(&Value::from(host));
+            let guid = guid_of(&surrogates::show(&Value::from(host)));
             let mut made = if let Some(port) = port { made.sub("port", port) } else { made }.sub("host", guid.as_str());
             made.value = Value::from(format!("host://{guid}{port_repr}"));
             return Ok(made);

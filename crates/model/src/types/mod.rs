@@ -26,6 +26,7 @@ mod numbers;
 pub mod schema;
 mod software;
 mod structures;
+mod surrogates;
 mod tables;
 mod telco;
 mod temporal;
@@ -395,6 +396,11 @@ pub trait TypeImpl: Send + Sync {
         false
     }
 
+    /// Whether it takes text with lone surrogates as it is, for it does not look at it.
+    fn takes_surrogates(&self) -> bool {
+        false
+    }
+
     /// The item type, for arrays.
     fn array_type(&self) -> Option<&Arc<Type>> {
         None
@@ -589,7 +595,12 @@ impl Type {
     /// # Errors
     /// `BadTypeValu` when the input is not of this type.
     pub fn norm(&self, cx: &NormCx, valu: &Value) -> Result<Norm> {
-        self.imp.norm(self, cx, valu)
+        match valu {
+            Value::Surrogates(_) if !self.imp.takes_surrogates() => {
+                self.imp.norm(self, cx, &surrogates::hide(valu)).map(|norm| surrogates::show_norm(&norm))
+            }
+            _ => self.imp.norm(self, cx, valu),
+        }
     }
 
     /// The stored form of a Storm number.
@@ -666,6 +677,16 @@ impl Type {
     /// The error for an input kind that this type does not take.
     pub fn no_norm(&self, kind: &str) -> Error {
         err!("BadTypeValu", mesg = format!("The type {} takes no {kind}.", self.name), name = &self.name)
+    }
+
+    /// The error for an input that is none of this type's, of which the original says neither type nor value.
+    pub fn bad_plain(&self, mesg: impl Into<String>) -> Error {
+        err!("BadTypeValu", mesg = format!("{} (type {})", mesg.into(), self.name))
+    }
+
+    /// The error for an input that is none of this type's, of which the original says the type only.
+    pub fn bad_named(&self, mesg: impl Into<String>) -> Error {
+        err!("BadTypeValu", mesg = mesg.into(), name = &self.name)
     }
 
     /// The error for an input that is none of this type's.

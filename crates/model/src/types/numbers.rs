@@ -102,10 +102,12 @@ impl Int {
     /// Bounds and enums.
     fn check(&self, ty: &Type, valu: Value) -> Result<Value> {
         if py::cmp(&valu, &self.min) == Some(Ordering::Less) {
-            return Err(ty.bad_valu(&valu, format!("The value is below the minimum {:?}.", self.min)));
+            let text = Value::from(py::repr_text(&valu));
+            return Err(ty.bad_valu(&text, format!("The value is below the minimum {:?}.", self.min)));
         }
         if py::cmp(&valu, &self.max) == Some(Ordering::Greater) {
-            return Err(ty.bad_valu(&valu, format!("The value is above the maximum {:?}.", self.max)));
+            let text = Value::from(py::repr_text(&valu));
+            return Err(ty.bad_valu(&text, format!("The value is above the maximum {:?}.", self.max)));
         }
         if self.strict && !self.enums.is_empty() && !self.enums.iter().any(|(have, ..)| *have == valu) {
             return Err(ty.bad_valu(&valu, "The value is none of the enum's."));
@@ -269,7 +271,7 @@ impl HugeNum {
 
     fn read_text(&self, ty: &Type, raw: &str) -> Result<Decimal> {
         let text: String = py::strip(&raw.to_lowercase()).chars().filter(|ch| !matches!(ch, ',' | ' ')).collect();
-        let bad = |mesg: &str| ty.bad_valu(&Value::from(raw), mesg);
+        let bad = |mesg: &str| ty.bad_plain(format!("{mesg} {raw:?}"));
         let size = float_prefix(&text).ok_or_else(|| bad("The text does not begin with a number."))?;
         let huge = Decimal::from_text(&text[..size]).ok_or_else(|| bad("The text is no number."))?;
         let rest = text[size..].trim_start_matches([' ', '\t', '\n']);
@@ -293,7 +295,7 @@ impl HugeNum {
         }
         if !huge.is_finite() || huge.abs() > self.most {
             let mesg = format!("The value {huge} is too large for a hugenum.");
-            return Err(err!("BadTypeValu", mesg = mesg, name = &ty.name));
+            return Err(ty.bad_plain(mesg));
         }
         Ok(Norm::new(huge.quantize(super::hugenum::PLACES)?.normalize().to_plain()))
     }
@@ -448,8 +450,8 @@ impl Velocity {
         Ok(Velocity { relative: decl.flag("relative") })
     }
 
-    fn read_text(&self, ty: &Type, valu: &Value, raw: &str) -> Result<Value> {
-        let bad = |mesg: &str| ty.bad_valu(valu, mesg);
+    fn read_text(&self, ty: &Type, raw: &str) -> Result<Value> {
+        let bad = |mesg: &str| ty.bad_plain(format!("{mesg} {raw:?}"));
         let lower = raw.to_lowercase();
         let text = py::strip(&lower);
         if text.is_empty() {
@@ -481,7 +483,7 @@ impl Velocity {
 
     fn check(&self, ty: &Type, valu: Value) -> Result<Norm> {
         if !self.relative && py::cmp(&valu, &Value::Int(0)) == Some(Ordering::Less) {
-            return Err(ty.bad_valu(&valu, "A velocity that is not relative may not be negative."));
+            return Err(ty.bad_plain("A velocity that is not relative may not be negative."));
         }
         Ok(Norm::new(valu))
     }
@@ -491,7 +493,7 @@ impl TypeImpl for Velocity {
     fn norm(&self, ty: &Type, _cx: &NormCx, valu: &Value) -> Result<Norm> {
         match valu {
             Value::Int(_) | Value::Big(_) => self.check(ty, valu.clone()),
-            Value::Str(text) => self.read_text(ty, valu, text).map(Norm::new),
+            Value::Str(text) => self.read_text(ty, text).map(Norm::new),
             other => Err(ty.no_norm(other.kind())),
         }
     }

@@ -119,7 +119,8 @@ fn quick_int(text: &str) -> Option<Option<Value>> {
 }
 
 fn parse_int(text: &str, auto: bool) -> Option<Value> {
-    let ascii = to_ascii_digits(strip(text))?;
+    // Around numbers the four ASCII separators are no white space, though `str.strip()` takes them for it.
+    let ascii = to_ascii_digits(text.trim())?;
     let (neg, body) = match ascii.as_bytes().first()? {
         b'-' => (true, &ascii[1..]),
         b'+' => (false, &ascii[1..]),
@@ -176,7 +177,7 @@ fn drop_underscores(text: &str) -> Option<std::borrow::Cow<'_, str>> {
 
 /// `float(text)`.
 pub fn float_text(text: &str) -> Option<f64> {
-    let ascii = to_ascii_digits(strip(text))?;
+    let ascii = to_ascii_digits(text.trim())?;
     if ascii.contains('_') {
         let byts = ascii.as_bytes();
         let digit = |indx: usize| byts.get(indx).is_some_and(u8::is_ascii_digit);
@@ -437,6 +438,8 @@ mod tests {
             ("1.0", None),
             ("+5", Some(5)),
             ("\u{661}\u{662}", Some(12)),
+            ("\u{a0}7\u{2003}", Some(7)),
+            ("7\u{1d}", None),
         ];
         for (text, want) in cases {
             assert_eq!(int_auto(text), want.map(Value::Int), "{text}");

@@ -10,7 +10,7 @@ use num_traits::ToPrimitive;
 use super::ctors::Decl;
 use super::numbers::{Int, number_int};
 use super::textual::{TextOpts, TextRules, Textual};
-use super::{Decimal, Norm, NormCx, Type, TypeImpl, py};
+use super::{Decimal, Norm, NormCx, Type, TypeImpl, py, surrogates};
 use crate::StorType;
 
 /// `it:sec:cpe:v2_2`.
@@ -298,7 +298,7 @@ const FIELDS: [&str; 11] = [
 ];
 
 fn invalid(ty: &Type, text: &str, mesg: &str) -> Error {
-    ty.bad_valu(&Value::from(text), mesg)
+    err!("BadTypeValu", mesg = format!("{mesg} (type {})", ty.name), valu = text)
 }
 
 /// The checked fields of a text in either form, and whether it was the newer one.
@@ -339,9 +339,11 @@ impl TextRules for Cpe22Rules {
 
     fn norm_other(&self, _opts: &TextOpts, ty: &Type, _cx: &NormCx, valu: &Value) -> Option<Result<Norm>> {
         let items = valu.as_list()?;
+        let hidden = surrogates::hide(valu);
+        let items = hidden.as_list().unwrap_or(items);
         let fields: Option<Vec<String>> = items.iter().map(|item| item.as_str().map(str::to_owned)).collect();
         let bad = || err!("BadTypeValu", mesg = "The parts of a CPE are texts.", name = &ty.name);
-        Some(fields.ok_or_else(bad).map(|fields| Norm::new(join22(&fields))))
+        Some(fields.ok_or_else(bad).map(|fields| Norm::new(surrogates::show(&Value::from(join22(&fields))))))
     }
 }
 

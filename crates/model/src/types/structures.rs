@@ -53,8 +53,8 @@ impl Comp {
         if items.len() != self.fields.len() || !self.declared {
             let mesg =
                 format!("The type {} has {} fields, {} values were given.", ty.name, self.fields.len(), items.len());
-            let fields = Value::list(self.fields.iter().map(|field| Value::from([&field.name, &field.type_name])));
-            return Err(err!("BadTypeValu", mesg = mesg, name = &ty.name, fields = fields, numitems = items.len()));
+            let fields = ty.opts.get("fields").cloned().unwrap_or_default();
+            return Err(ty.bad_named(mesg).with("fields", fields).with("numitems", items.len()));
         }
         let mut norms = Vec::with_capacity(items.len());
         let mut info = NormInfo::default();
@@ -188,10 +188,7 @@ impl TypeImpl for Array {
                 let items: Vec<Value> = text.split(&**split).map(|part| Value::from(py::strip(part))).collect();
                 self.norm_items(ty, cx, items.iter())
             }
-            (Value::Str(_), _) => {
-                let mesg = "This array takes no text: it has no character to split at.";
-                Err(err!("BadTypeValu", mesg = mesg, name = &ty.name))
-            }
+            (Value::Str(_), _) => Err(ty.bad_named("This array takes no text: it has no character to split at.")),
             (other, _) => Err(ty.no_norm(other.kind())),
         }
     }
@@ -247,6 +244,10 @@ impl Range {
         };
         let (min, max) = (self.item.norm(cx, min)?.value, self.item.norm(cx, max)?.value);
         match order(&min, &max) {
+            // What has no order is not greater.
+            None if matches!((&min, &max), (Value::Float(_), Value::Float(_))) => {
+                Ok(Norm::new([min.clone(), max.clone()]).sub("min", min).sub("max", max))
+            }
             Some(Ordering::Less | Ordering::Equal) => {
                 Ok(Norm::new([min.clone(), max.clone()]).sub("min", min).sub("max", max))
             }
@@ -436,7 +437,7 @@ impl Edge {
 
     fn side(&self, ty: &Type, cx: &NormCx, valu: &Value, forms: Option<&Vec<Arc<str>>>) -> Result<(Value, Value)> {
         let Some([form, primary]) = valu.as_list() else {
-            return Err(ty.bad_valu(valu, "A node is named by a form and a value."));
+            return Err(ty.bad_named("A node is named by a form and a value."));
         };
         let (form, norm) = norm_ndef(cx, form, primary)?;
         if forms.is_some_and(|forms| !forms.contains(&form)) {
@@ -566,6 +567,10 @@ pub fn json_unsafe(valu: &Value) -> Option<&'static str> {
 }
 
 impl TypeImpl for Data {
+    fn takes_surrogates(&self) -> bool {
+        true
+    }
+
     fn norm(&self, ty: &Type, _cx: &NormCx, valu: &Value) -> Result<Norm> {
         let bad = |mesg: String| err!("BadTypeValu", mesg = mesg, name = &ty.name);
         if let Some(what) = json_unsafe(valu) {

@@ -43,6 +43,9 @@ fn norm_tick(ty: &Type, cx: &NormCx, valu: &Value) -> Result<Tick> {
 const MAX_DEPTH: u32 = 32;
 
 fn text_tick(ty: &Type, cx: &NormCx, raw: &str, depth: u32) -> Result<Tick> {
+    if let Some(tick) = time::plain(raw) {
+        return check_tick(ty, Tick::from(tick));
+    }
     let lower = raw.to_lowercase();
     let text = py::strip(&lower);
     match text {
@@ -70,6 +73,9 @@ fn text_tick(ty: &Type, cx: &NormCx, raw: &str, depth: u32) -> Result<Tick> {
 /// One side of a pair: `now`, a delta relative to something, or a time.
 fn pair_side(ty: &Type, cx: &NormCx, valu: &Value, relto: Option<Tick>) -> Result<Tick> {
     if let Value::Str(text) = valu {
+        if let Some(tick) = time::plain(text) {
+            return check_tick(ty, Tick::from(tick));
+        }
         let lower = text.to_lowercase();
         let lower = py::strip(&lower);
         if lower.is_empty() {
@@ -247,6 +253,9 @@ fn norm_ival(ty: &Type, cx: &NormCx, valu: &Value) -> Result<(Tick, Tick)> {
             }
         }
         Value::List(items) => {
+            if items.len() != 2 {
+                return Err(ty.bad_valu(valu, "An interval is a pair of times."));
+            }
             let (tick, mut tock) = checked_pair(ty, cx, items)?;
             if tick == tock {
                 tock += 1;
@@ -362,10 +371,10 @@ impl Duration {
 /// A duration's text in milliseconds: `[<days>D ][[H:]M:]S[.f]`.
 pub fn duration_text(text: &str) -> Option<Value> {
     let text = py::strip(text);
-    let whole = |part: &str, unit: i64| Some(py::int_decimal(part)?.to_bigint()? * unit);
-    let seconds = |part: &str| py::float_to_int(py::float_text(part)? * SECOND as f64)?.to_bigint();
+    let whole = |part: &str, unit: i64| Some(py::int_decimal(py::strip(part))?.to_bigint()? * unit);
+    let seconds = |part: &str| py::float_to_int(py::float_text(py::strip(part))? * SECOND as f64)?.to_bigint();
     let (days, rest) = match text.split_once('D') {
-        Some((days, rest)) => (py::int_auto(days)?.to_bigint()? * DAY, py::strip(rest)),
+        Some((days, rest)) => (py::int_auto(py::strip(days))?.to_bigint()? * DAY, py::strip(rest)),
         None => (0.into(), text),
     };
     if text.is_empty() {
@@ -395,9 +404,9 @@ impl TypeImpl for Duration {
     fn norm(&self, ty: &Type, _cx: &NormCx, valu: &Value) -> Result<Norm> {
         match valu {
             Value::Int(_) | Value::Big(_) => Ok(Norm::new(valu.clone())),
-            Value::Str(text) => {
-                duration_text(text).map(Norm::new).ok_or_else(|| ty.bad_valu(valu, "The text is no duration."))
-            }
+            Value::Str(text) => duration_text(text)
+                .map(Norm::new)
+                .ok_or_else(|| ty.bad_plain(format!("The text is no duration: {text:?}."))),
             other => Err(ty.no_norm(other.kind())),
         }
     }

@@ -159,7 +159,7 @@ pub(super) fn guid_prefix_lift(ty: &Type, op: &str, valu: &Value) -> Option<Resu
         return None;
     }
     let byts = valu.text_bytes().or_else(|| valu.as_bytes()).and_then(|text| hex::decode(text).ok());
-    let byts = byts.ok_or_else(|| ty.bad_valu(valu, "A guid's prefix is an even number of hex characters."));
+    let byts = byts.ok_or_else(|| ty.bad_plain("A guid's prefix is an even number of hex characters."));
     Some(byts.map(|byts| ty.stor("^=", Value::from(&byts[..]))))
 }
 
@@ -271,7 +271,7 @@ pub fn norm_word(text: &str) -> Option<Arc<str>> {
 }
 
 fn req_word(ty: &Type, text: &str) -> Result<Arc<str>> {
-    norm_word(text).ok_or_else(|| ty.bad_valu(&Value::from(text), "Every part needs at least one word character."))
+    norm_word(text).ok_or_else(|| ty.bad_plain(format!("Every part needs at least one word character: {text:?}.")))
 }
 
 /// A part given as an item of a list, which may be anything that `str` takes.
@@ -281,6 +281,7 @@ fn item_word(ty: &Type, item: &Value) -> Result<Arc<str>> {
         Value::Int(_) | Value::Big(_) => req_word(ty, &py::str_text(item)),
         Value::Bool(flag) => req_word(ty, if *flag { "true" } else { "false" }),
         Value::Float(float) => req_word(ty, &super::textual::float_plain(*float)),
+        Value::Surrogates(text) => req_word(ty, &super::surrogates::hide_text(text)),
         other => Err(ty.no_norm(other.kind())),
     }
 }

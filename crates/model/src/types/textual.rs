@@ -162,37 +162,6 @@ pub fn float_plain(valu: f64) -> String {
     Decimal::parse(&py::float_repr(valu)).map_or_else(|| py::float_repr(valu), |huge| huge.to_plain())
 }
 
-/// Lone surrogates travel through text rules as private characters of the last plane.
-const SURROGATE_HOME: u32 = 0x10_0000;
-
-fn hide_surrogates(text: &myelin_value::Wtf8) -> String {
-    text.code_points()
-        .filter_map(|code| char::from_u32(code).or_else(|| char::from_u32(SURROGATE_HOME + code)))
-        .collect()
-}
-
-fn show_surrogates(valu: &Value) -> Value {
-    let Value::Str(text) = valu else { return valu.clone() };
-    let mut byts = Vec::with_capacity(text.len());
-    for ch in text.chars() {
-        match u32::from(ch).checked_sub(SURROGATE_HOME) {
-            Some(code @ 0xd800..=0xdfff) => {
-                byts.extend([0xe0 | (code >> 12) as u8, 0x80 | (code >> 6 & 0x3f) as u8, 0x80 | (code & 0x3f) as u8]);
-            }
-            _ => byts.extend(ch.encode_utf8(&mut [0; 4]).bytes()),
-        }
-    }
-    Value::from_wtf8(&byts).unwrap_or_else(|| valu.clone())
-}
-
-fn show_all(mut norm: Norm) -> Norm {
-    norm.value = show_surrogates(&norm.value);
-    for (_, valu) in &mut norm.info.subs {
-        *valu = show_surrogates(valu);
-    }
-    norm
-}
-
 impl<R: TextRules> TypeImpl for Textual<R> {
     fn norm(&self, ty: &Type, cx: &NormCx, valu: &Value) -> Result<Norm> {
         match valu {
@@ -203,7 +172,6 @@ impl<R: TextRules> TypeImpl for Textual<R> {
             }
             Value::Bool(flag) => self.norm_text(ty, cx, if *flag { "true" } else { "false" }),
             Value::Float(float) => self.norm_text(ty, cx, &float_plain(*float)),
-            Value::Surrogates(text) => self.norm_text(ty, cx, &hide_surrogates(text)).map(show_all),
             other => match self.rules.norm_other(&self.opts, ty, cx, other) {
                 Some(made) => made,
                 None => Err(ty.no_norm(other.kind())),
@@ -283,7 +251,9 @@ impl StrRules {
         if let Some(enums) = &opts.enums
             && !enums.iter().any(|have| have == norm)
         {
-            return Err(ty.bad_valu(&Value::from(text), format!("The value is none of: {}.", enums.join(", "))));
+            let mesg = format!("The value is none of: {}.", enums.join(", "));
+            let names = ty.opts.get("enums").cloned().unwrap_or_default();
+            return Err(ty.bad_valu(&Value::from(text), mesg).with("enums", names));
         }
         let mut info = NormInfo::default();
         if let Some(regx) = &opts.regex {

@@ -62,7 +62,12 @@ fn zone_ms(name: &str) -> Option<i64> {
 }
 
 fn bad(text: &str, mesg: &str) -> Error {
-    err!("BadTypeValu", mesg = format!("{mesg}: {text:?}"), name = "time", valu = text)
+    bad_field(text, mesg).with("name", "time")
+}
+
+/// The error for text that has the shape of a time, with numbers that make none; the original names no type there.
+fn bad_field(text: &str, mesg: &str) -> Error {
+    err!("BadTypeValu", mesg = format!("{mesg}: {text:?}"), valu = text)
 }
 
 /// A point in the calendar, UTC.
@@ -306,12 +311,64 @@ pub fn wildrange(text: &str) -> Result<(i64, i64)> {
         10 => raw.micros + 3600 * second,
         12 => raw.micros + 60 * second,
         14 => raw.micros + second,
-        _ => return Err(bad(text, "A wildcard may not stand there")),
+        _ => return Err(bad_field(text, "A wildcard may not stand there")),
     };
     if tock > (MAX_TIME + 1) * 1000 - 1 {
-        return Err(bad(text, "The interval ends past the year 9999"));
+        return Err(bad_field(text, "The interval ends past the year 9999"));
     }
     Ok((raw.millis(raw.micros), raw.millis(tock)))
+}
+
+/// The milliseconds of a time in the form that most feeds send, `YYYY-MM-DD[(T| )HH:MM:SS[.f]][Z]`, with `/` for `-` if
+/// one likes. `None` says "look closer", also for what is no time.
+pub fn plain(text: &str) -> Option<i64> {
+    let byts = text.as_bytes();
+    let number = |from: usize, to: usize| {
+        byts.get(from..to)?
+            .iter()
+            .try_fold(0_i64, |sum, byte| byte.is_ascii_digit().then(|| sum * 10 + i64::from(byte - b'0')))
+    };
+    let is = |at: usize, ch: u8| byts.get(at) == Some(&ch);
+    let dash = *byts.get(4)?;
+    if !matches!(dash, b'-' | b'/') || !is(7, dash) {
+        return None;
+    }
+    let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
+    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let most = match month {
+        4 | 6 | 9 | 11 => 30,
+        2 => 28 + i64::from(leap),
+        1..=12 => 31,
+        _ => return None,
+    };
+    if year < 1 || day < 1 || day > most {
+        return None;
+    }
+    let (mut ms, mut end) = (0, 10);
+    if let Some(b'T' | b't' | b' ') = byts.get(10) {
+        let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
+        if !is(13, b':') || !is(16, b':') || hour > 23 || minute > 59 || second > 59 {
+            return None;
+        }
+        (ms, end) = (((hour * 60 + minute) * 60 + second) * 1000, 19);
+        if is(19, b'.') {
+            let size = byts[20..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+            if !(1..=6).contains(&size) {
+                return None;
+            }
+            // Only thousandths count, and what is missing is zero.
+            ms += number(20, 20 + size.min(3))? * 10_i64.pow(3_u32.saturating_sub(u32::try_from(size).ok()?));
+            end = 20 + size;
+        }
+    }
+    let zulu = end > 10 && matches!(byts.get(end), Some(b'Z' | b'z'));
+    if end + usize::from(zulu) != byts.len() {
+        return None;
+    }
+    // Days since the epoch, counted in years that begin in March.
+    let (years, months) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let days = years * 365 + years / 4 - years / 100 + years / 400 + (153 * months + 2) / 5 + day - 1 - 719_468;
+    Some(days * 86_400_000 + ms)
 }
 
 fn parse_raw(otext: &str, base: Option<i64>, chop: bool) -> Result<Raw> {
@@ -348,11 +405,11 @@ fn parse_raw(otext: &str, base: Option<i64>, chop: bool) -> Result<Raw> {
         _ => return Err(bad(otext, "The text is no time")),
     };
     if zoned && count <= 10 {
-        return Err(bad(otext, "A zone needs a time of day"));
+        return Err(bad_field(otext, "A zone needs a time of day"));
     }
     from_digits(&digits, fields)
         .map(|(micros, year, month)| Raw { micros, year, month, base, digits: count })
-        .ok_or_else(|| bad(otext, "The text is no time"))
+        .ok_or_else(|| bad_field(otext, "The text is no time"))
 }
 
 /// A digit and whether it is an ASCII one: those of other scripts may stand in some places only.
@@ -468,7 +525,7 @@ fn parse_rfc822(otext: &str, text: &str, base: i64) -> Result<Option<Raw>> {
     let found = [month as i64 + 1, day, num(&rest[4..6]), num(&rest[7..9]), num(&rest[10..12]), 0];
     let sane = rest.len() == shape.len() && (1..=31).contains(&day) && found[2] < 24 && found[3] < 60;
     let made = if sane { to_micros(num(&rest[..4]), &found) } else { None };
-    let (micros, year, month) = made.ok_or_else(|| bad(otext, "The text is no mail date"))?;
+    let (micros, year, month) = made.ok_or_else(|| bad_field(otext, "The text is no mail date"))?;
     Ok(Some(Raw { micros, year, month, base, digits: text.len() }))
 }
 
@@ -514,6 +571,41 @@ mod tests {
     fn wildcards_span_what_is_left_open() {
         assert_eq!(wildrange("202012").expect("a range"), (1_606_780_800_000, 1_609_459_200_000));
         assert!(wildrange("9999").is_err());
+    }
+
+    #[test]
+    fn the_short_way_agrees_with_the_long_one() {
+        let dates = [
+            "0001-01-01",
+            "1969-12-31",
+            "1970/01/01",
+            "2000-02-29",
+            "2020-02-30",
+            "1900-02-29",
+            "9999-12-31",
+            "2024-13-01",
+        ];
+        let times = [
+            "",
+            "T00:00:00",
+            " 23:59:59",
+            "t12:34:56.7",
+            "T12:34:56.78",
+            "T12:34:56.789",
+            "T12:34:56.789123",
+            "T24:00:00",
+        ];
+        let mut short = 0;
+        for text in dates.iter().flat_map(|date| times.iter().map(move |time| format!("{date}{time}"))) {
+            for text in [text.clone(), format!("{text}Z")] {
+                let Some(have) = plain(&text) else { continue };
+                short += 1;
+                let lower = text.to_lowercase();
+                let (body, base) = parse_tz(&lower).expect("a zone");
+                assert_eq!(Some(have), parse(&body, Some(base), true).ok(), "{text}");
+            }
+        }
+        assert!(short > 60, "only {short} texts went the short way");
     }
 
     #[test]

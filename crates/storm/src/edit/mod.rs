@@ -242,7 +242,7 @@ impl<'r> Editor<'r> {
     fn set_sub(&mut self, buid: Buid, name: &str, valu: &Value, todo: &mut VecDeque<Todo>) -> Flow<()> {
         let prop = self.proto(&buid)?.form.prop(name).cloned();
         let Some(prop) = prop.filter(|prop| !prop.locked) else { return Ok(()) };
-        if prop.warns_deprecated() {
+        if prop.deprecated {
             self.rt.shared().warn_first(&prop_warning(&prop));
         }
         let Some((valu, info)) = self.set_one(buid, &prop, valu, None, false)? else { return Ok(()) };
@@ -359,7 +359,7 @@ impl<'r> Editor<'r> {
             let full = format!("{}:{}", prop.name, sub.as_str());
             let found = self.proto(&buid)?.form.prop(&full).cloned();
             if let Some(subprop) = found.filter(|prop| !prop.locked) {
-                if subprop.warns_deprecated() {
+                if subprop.deprecated {
                     self.rt.shared().warn_first(&prop_warning(&subprop));
                 }
                 self.set(buid, &full, valu)?;

@@ -59,8 +59,8 @@ static LIB: LibDef = LibDef {
         FuncDef::ro("trycast", &[Arg::req("name"), Arg::req("valu")], |rt, _, args| {
             let typ = req_type(rt, &args)?;
             match typ.norm(&rt.norm_cx(), &args.prim(rt, 1)?) {
-                Ok(norm) => Ok(Item::list([Item::from(true), Item::deep(&norm.value)])),
-                Err(error) if error.isa("BadTypeValu") => Ok(Item::list([Item::from(false), Item::NULL])),
+                Ok(norm) => Ok(Item::Val(Value::list([Value::from(true), norm.value]))),
+                Err(error) if error.isa("BadTypeValu") => Ok(Item::Val(Value::list([Value::from(false), Value::Null]))),
                 Err(error) => Err(error.into()),
             }
         }),
