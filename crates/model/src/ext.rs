@@ -16,11 +16,11 @@ fn req_map<'a>(valu: &'a Value, what: &str, key: &str, name: &str) -> Result<&'a
     valu.as_map().ok_or_else(|| err!("BadArg", mesg = format!("{what} must be a dictionary.")).with(key, name))
 }
 
-fn req_typedef(valu: &Value, what: &str, key: &str, name: &str) -> Result<TypeRef> {
+fn req_pair(valu: &Value, what: &str, key: &str, name: &str) -> Result<()> {
     if valu.as_list().is_none() {
         return Err(err!("BadArg", mesg = format!("{what} must be a pair of type and options.")).with(key, name));
     }
-    TypeRef::from_value(valu)
+    Ok(())
 }
 
 fn edge_error(name: &'static str, mesg: String, key: &EdgeKey) -> Error {
@@ -101,8 +101,9 @@ impl Model {
     /// # Errors
     /// `BadArg`, `BadPropDef`, `NoSuchForm`, `DupPropName`, `NoSuchType`, `BadTypeDef`.
     pub fn check_ext_prop(&self, form: &str, prop: &str, typedef: &Value, info: &Value) -> Result<PropDef> {
-        let typ = req_typedef(typedef, "The type of a property", "form", form)?;
+        req_pair(typedef, "The type of a property", "form", form)?;
         let info = req_map(info, "The information of a property", "form", form)?.clone();
+        let typ = TypeRef::from_value(typedef)?;
         if !prop.starts_with('_') && !form.starts_with('_') {
             let mesg = "An extended property begins with \"_\" or belongs to an extended form.";
             return Err(err!("BadPropDef", mesg = mesg, prop = prop));
@@ -120,8 +121,9 @@ impl Model {
     /// # Errors
     /// `BadArg`, `BadPropDef`, `DupPropName`, `NoSuchType`, `BadTypeDef`.
     pub fn check_ext_univ(&self, name: &str, typedef: &Value, info: &Value) -> Result<PropDef> {
-        let typ = req_typedef(typedef, "The type of a universal property", "name", name)?;
+        req_pair(typedef, "The type of a universal property", "name", name)?;
         let info = req_map(info, "The information of a universal property", "name", name)?.clone();
+        let typ = TypeRef::from_value(typedef)?;
         if !name.starts_with('_') {
             let mesg = "The name of an extended universal property begins with \"_\".";
             return Err(err!("BadPropDef", mesg = mesg, name = name));
@@ -139,8 +141,9 @@ impl Model {
     /// # Errors
     /// `BadArg`, `DupPropName`, `NoSuchType`, `BadTypeDef`.
     pub fn check_ext_tagprop(&self, name: &str, typedef: &Value, info: &Value) -> Result<PropDef> {
-        let typ = req_typedef(typedef, "The type of a tag property", "name", name)?;
+        req_pair(typedef, "The type of a tag property", "name", name)?;
         let info = req_map(info, "The information of a tag property", "name", name)?.clone();
+        let typ = TypeRef::from_value(typedef)?;
         if self.tagprop(name).is_some() {
             let mesg = format!("The tag property {name} is already there.");
             return Err(err!("DupPropName", mesg = mesg, name = name));
@@ -249,7 +252,10 @@ impl ExtModel {
     pub fn pack(&self) -> Value {
         let mut retn = Map::new();
         for (name, items) in self.sections().into_iter().filter(|(_, items)| !items.is_empty()) {
-            retn.insert(name, Value::list(items.values().cloned()));
+            // In the order of the names under which they are stored.
+            let mut rows: Vec<_> = items.iter().collect();
+            rows.sort_by_key(|(key, _)| key.as_str());
+            retn.insert(name, Value::list(rows.into_iter().map(|(_, item)| item.clone())));
         }
         Value::from(retn.with("version", [1i64, 0]))
     }
