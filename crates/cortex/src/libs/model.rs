@@ -146,7 +146,7 @@ fn edge_set(rt: &Rt, _lib: &Item, args: Args) -> Flow<Item> {
 fn edge_del(rt: &Rt, _lib: &Item, args: Args) -> Flow<Item> {
     let (verb, key) = (known_verb(rt, &args)?, edge_key(rt, &args)?);
     let mut info = verb_info(rt, &verb)?;
-    if info.remove(&*key).is_none() {
+    if info.remove(&key).is_none() {
         fail!("NoSuchProp", mesg = format!("Nothing is said of {key} for the verb {verb}."), verb = verb, name = key);
     }
     core(rt)?.cell.hive_set(&verb_path(&verb), info.into())?;
