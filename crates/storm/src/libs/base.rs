@@ -251,7 +251,7 @@ fn pprint(rt: &Rt, _lib: &Item, args: Args) -> Flow<Item> {
     }
     let valu = args.prim(rt, 0);
     let text = match valu {
-        Ok(valu) => myelin_model::types::py::repr_text(&sorted_maps(&valu)),
+        Ok(valu) => super::pformat::pformat(&sorted_maps(&valu)),
         Err(_) => args.item(0).torepr(rt, false)?,
     };
     for line in text.lines() {

@@ -22,6 +22,7 @@ pub mod jsontext;
 mod log;
 mod math;
 mod pack;
+mod pformat;
 mod pipe;
 pub(crate) mod pystruct;
 mod random;
