@@ -319,7 +319,7 @@ pub fn index_events(stack: &Arc<Stack>, matchdef: &Map, from: &Value, wait: bool
         }
         let mut rows: Vec<_> = wanted.of(&item.edits).into_iter().map(|edit| row(NODE_EDIT, edit)).collect();
         count += 1;
-        if count % PROGRESS_EVERY == 0 {
+        if count.is_multiple_of(PROGRESS_EVERY) {
             let none = Value::empty_list();
             let edit = Value::list([Value::Null, Value::Null, Value::from(PROGRESS), none.clone(), none]);
             rows.push(row(NODE_EDIT, edit));

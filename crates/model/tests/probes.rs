@@ -104,7 +104,7 @@ fn no_probe_panics() {
             if probe.name == "norm" {
                 let nth = u16::try_from(rng.below(0x1_0000)).unwrap_or(0);
                 input.splice(0..0, nth.to_le_bytes());
-            } else if round % 8 != 0 {
+            } else if !round.is_multiple_of(8) {
                 continue;
             }
             (probe.run)(&input);

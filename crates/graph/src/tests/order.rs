@@ -24,7 +24,7 @@ impl Rng {
         let wide = (u128::from(self.next()) << 64) | u128::from(self.next());
         let size = u32::try_from(self.next() % u64::from(bits)).unwrap_or(0) + 1 - u32::from(signed);
         let valu = BigInt::from(if size == 0 { 0 } else { wide >> (128 - size) });
-        Value::from(if signed && self.next() % 2 == 0 { -valu } else { valu })
+        Value::from(if signed && self.next().is_multiple_of(2) { -valu } else { valu })
     }
 }
 
