@@ -14,6 +14,8 @@ pub fn pack(dirn: &Path, name: &str, into: impl Write) -> Result<()> {
     let gzip = GzEncoder::new(BufWriter::with_capacity(1 << 16, into), Compression::fast());
     let mut tar = tar::Builder::new(gzip);
     tar.follow_symlinks(false);
+    // A copy of a slab has holes. Written out they cost little under gzip, and every reader of tar understands them.
+    tar.sparse(false);
     tar.append_dir_all(name, dirn)?;
     tar.into_inner()?.finish()?.flush()?;
     Ok(())
@@ -38,7 +40,7 @@ pub fn unpack_plain(from: impl Read, dirn: &Path) -> Result<()> {
         let target = dirn.join(path);
         if kind.is_dir() {
             std::fs::create_dir_all(&target)?;
-        } else if kind.is_file() {
+        } else if kind.is_file() || kind.is_gnu_sparse() {
             if let Some(parent) = target.parent() {
                 std::fs::create_dir_all(parent)?;
             }
@@ -86,6 +88,28 @@ mod tests {
         unpack_from(&byts[..], &dst).expect("unpacked");
         assert_eq!(std::fs::read(dst.join("slabs/cell.lmdb/data.mdb")).expect("read"), b"rows");
         assert_eq!(std::fs::read(dst.join("cell.guid")).expect("read"), b"guid");
+    }
+
+    /// Files with holes were once left out: a packed one became a kind of member that unpacking took for no file.
+    #[test]
+    fn files_with_holes_are_files() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let src = dir.path().join("src");
+        std::fs::create_dir_all(&src).expect("made");
+        let file = File::create(src.join("data.mdb")).expect("made");
+        file.set_len(1 << 20).expect("a hole");
+        std::os::unix::fs::FileExt::write_all_at(&file, b"rows", (1 << 20) - 4).expect("written");
+        let mut ours = Vec::new();
+        pack(&src, "top", &mut ours).expect("packed");
+        unpack_from(&ours[..], &dir.path().join("ours")).expect("unpacked");
+        // As other programs may write it: with members that say where the holes are.
+        let mut others = tar::Builder::new(Vec::new());
+        others.append_dir_all("top", &src).expect("packed");
+        unpack_plain(&others.into_inner().expect("packed")[..], &dir.path().join("others")).expect("unpacked");
+        let want = std::fs::read(src.join("data.mdb")).expect("read");
+        for name in ["ours", "others"] {
+            assert!(std::fs::read(dir.path().join(name).join("data.mdb")).expect("read") == want, "{name}");
+        }
     }
 
     #[test]
