@@ -199,17 +199,23 @@ impl Cell {
             dmon: std::sync::OnceLock::new(),
             _lock: lock,
         }));
-        if !embedded {
-            cell.req_free_space()?;
-        }
-        cell.check_versions()?;
-        if !embedded {
-            let min = cell.conf().int("nexus:min_mirrors").and_then(|min| usize::try_from(min).ok());
-            cell.nexus().set_min_mirrors(min.unwrap_or_default());
-        }
-        cell.add_handlers();
-        cell.set_root_passwd()?;
+        // What hangs on a cell holds it: without an end, one that did not get ready would keep its directory locked.
+        cell.prepare().inspect_err(|_| drop(cell.fini()))?;
         Ok(cell)
+    }
+
+    /// What an opened cell does before it can be started.
+    fn prepare(&self) -> Result<()> {
+        if !self.0.embedded {
+            self.req_free_space()?;
+        }
+        self.check_versions()?;
+        if !self.0.embedded {
+            let min = self.conf().int("nexus:min_mirrors").and_then(|min| usize::try_from(min).ok());
+            self.nexus().set_min_mirrors(min.unwrap_or_default());
+        }
+        self.add_handlers();
+        self.set_root_passwd()
     }
 
     /// Refuses a directory that a newer version wrote, and states this one.
