@@ -205,7 +205,7 @@ impl Cortex {
             }
             self.cell.info_table().set(cx, "cortex:version", &Value::from(SPEC.version))?;
             // There is nothing in it yet that would have to be repaired.
-            self.vars.init(cx, crate::libs2::hotfix::APPLIED, &crate::libs2::hotfix::latest())?;
+            self.vars.init(cx, crate::libs::hotfix::APPLIED, &crate::libs::hotfix::latest())?;
             // A gate that no permission is checked on; the original has it, so its tools expect it.
             self.cell.auth().add_gate(&mut ApplyCx::direct(cx), "cortex", "cortex")?;
             self.ext.init_locks(cx)

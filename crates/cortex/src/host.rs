@@ -103,7 +103,6 @@ impl Cortex {
             let mut registry = Registry::builtin();
             crate::cmds::register(&mut registry);
             crate::libs::register(&mut registry);
-            crate::libs2::register(&mut registry);
             Arc::new(registry)
         });
         &REGISTRY

@@ -17,7 +17,6 @@ pub mod host;
 mod http;
 mod info;
 pub mod libs;
-mod libs2;
 pub mod parts;
 pub mod perms;
 mod pipe;

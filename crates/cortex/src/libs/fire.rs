@@ -48,7 +48,7 @@ pub fn changed(core: &Cortex, rt: &Rt, node: &Node, change: &Change) -> Flow<()>
     let form = node.form_name();
     if matches!(change, Change::NodeAdd)
         && &**form == "proj:project"
-        && let Err(error) = crate::libs2::project::added(core, rt, node)
+        && let Err(error) = crate::libs::project::added(core, rt, node)
     {
         // The node is there; a guid that already guards something else only lacks the permissions.
         tracing::warn!(%error, project = ?node.valu(), "the auth gate of a project could not be made");

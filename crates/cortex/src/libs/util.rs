@@ -6,12 +6,13 @@ use myelin_cell::User as CellUser;
 use myelin_error::err;
 use myelin_graph as graph;
 use myelin_model::{Prop, StorType};
-use myelin_storm::item::Genr;
+use myelin_storm::item::{Genr, StormObj};
 use myelin_storm::rt::{NoSink, Shared, SubOpts};
 use myelin_storm::{Flow, Item, Rt, Snap, User};
 use myelin_value::{Buid, Map, Value};
 
 use crate::Cortex;
+use crate::host::QueryUser;
 
 /// The cortex a query runs in.
 pub fn core(rt: &Rt) -> Flow<&Cortex> {
@@ -20,7 +21,28 @@ pub fn core(rt: &Rt) -> Flow<&Cortex> {
 
 /// The user of a query, as the cell knows them.
 pub fn user(rt: &Rt) -> Flow<CellUser> {
-    Ok(core(rt)?.cell.auth().req_user(rt.user().iden())?)
+    match rt.user().as_any().downcast_ref::<QueryUser>() {
+        Some(user) => Ok(user.0.clone()),
+        None => Ok(core(rt)?.cell.auth().req_user(rt.user().iden())?),
+    }
+}
+
+/// The object that a method belongs to.
+pub fn this<T: StormObj>(item: &Item) -> Flow<&T> {
+    match item.as_obj::<T>() {
+        Some(obj) => Ok(obj),
+        None => Err(err!("StormRuntimeError", mesg = "A method was called on an object of another kind.").into()),
+    }
+}
+
+/// A key of an object as text.
+pub fn name_of(rt: &Rt, name: &Item) -> Flow<Arc<str>> {
+    name.tostr(rt)
+}
+
+/// Data that a query may change as it likes, without changing where it came from.
+pub fn data(valu: impl Into<Value>) -> Item {
+    Item::deep(&valu.into())
 }
 
 /// Refuses who lacks a permission, whatever its definition says of a default.

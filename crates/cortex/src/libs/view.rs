@@ -19,7 +19,7 @@ use super::layer::LayerObj;
 use super::trigger::TriggerObj;
 use super::util::{Counted, admin_or, confirm_gate, core, dict, form_and_prop, genr, scope_in, this_view, tuple, user};
 use crate::Cortex;
-use crate::libs2::quorum;
+use crate::libs::quorum;
 
 static LIB: LibDef = LibDef {
     path: "view",

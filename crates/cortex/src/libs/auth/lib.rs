@@ -113,7 +113,7 @@ static USER: LibDef = LibDef {
         ("iden", |rt, _| Ok(Item::from(rt.user().iden()))),
         ("vars", |rt, _| Ok(Item::obj(OwnValues::new(rt.user().iden(), "vars")))),
         ("profile", |rt, _| Ok(Item::obj(OwnValues::new(rt.user().iden(), "profile")))),
-        ("json", |rt, _| Ok(crate::libs2::jsonstor::user_json(rt.user().iden()))),
+        ("json", |rt, _| Ok(crate::libs::jsonstor::user_json(rt.user().iden()))),
     ],
 };
 

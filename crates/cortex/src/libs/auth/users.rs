@@ -183,7 +183,7 @@ static DEF: TypeDef = TypeDef {
     ],
     getters: &[
         ("iden", |_, this| Ok(Item::from(&*this_obj(this)?.0))),
-        ("json", |_, this| Ok(crate::libs2::jsonstor::user_json(&this_obj(this)?.0))),
+        ("json", |_, this| Ok(crate::libs::jsonstor::user_json(&this_obj(this)?.0))),
         ("profile", |_, this| Ok(Item::obj(UserValues::new(&this_obj(this)?.0, "profile")))),
         ("vars", |rt, this| vars_of(rt, &this_obj(this)?.0)),
     ],

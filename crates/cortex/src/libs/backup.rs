@@ -2,7 +2,7 @@
 
 use myelin_storm::{Arg, Dflt, Flow, FuncDef, Item, LibDef, Registry, Rt};
 
-use super::{core, data, user};
+use super::util::{core, data, user};
 
 static LIB: LibDef = LibDef {
     path: "backup",

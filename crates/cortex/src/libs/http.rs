@@ -15,7 +15,7 @@ use reqwest::multipart::{Form, Part};
 use reqwest::{Client, Method, StatusCode, Url};
 
 use super::axon::{proxy, strify};
-use super::{core, data, this};
+use super::util::{core, data, this};
 use crate::wait;
 
 /// Redirections followed for one request.

@@ -9,7 +9,7 @@ use myelin_storm::item::Genr;
 use myelin_storm::{Arg, Args, Dflt, Flow, FuncDef, Item, LibDef, Registry, Rt};
 use myelin_value::{Map, Value};
 
-use super::{core, data, user};
+use super::util::{core, data, user};
 use crate::libs::view::{ViewObj, view_of};
 use crate::stack::Stack;
 

@@ -6,7 +6,7 @@ use myelin_storm::rt::SubOpts;
 use myelin_storm::{Flow, Item, Rt};
 use myelin_value::Value;
 
-use super::{core, data};
+use super::util::{core, data};
 
 /// The global variable with the version of the last fix that was applied.
 pub const APPLIED: &str = "cortex:runtime:stormfixes";

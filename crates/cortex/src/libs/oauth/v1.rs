@@ -11,7 +11,7 @@ use myelin_value::{Map, Value, rand_guid};
 use reqwest::Url;
 use sha1::{Digest, Sha1};
 
-use crate::libs2::{data, this};
+use crate::libs::util::{data, this};
 use crate::parts::now_millis;
 
 const FORM: &str = "application/x-www-form-urlencoded";

@@ -10,7 +10,7 @@ use myelin_storm::{Arg, Dflt, Flow, FuncDef, Item, LibDef, Registry, Rt};
 use myelin_telepath::{Answer, Proxy, RemoteShare, Todo};
 use myelin_value::{Map, Value};
 
-use super::{core, data, name_of};
+use super::util::{core, data, name_of};
 use crate::parts::services::Service;
 use crate::wait;
 

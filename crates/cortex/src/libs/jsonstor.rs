@@ -10,7 +10,7 @@ use myelin_storm::{Arg, Args, Dflt, Flow, FuncDef, Item, LibDef, Registry, Rt};
 use myelin_value::{Map, Value, guid_of};
 
 use super::axon::values;
-use super::{core, data, this};
+use super::util::{core, data, this};
 use crate::parts::now_millis;
 
 const PATH: Arg = Arg::req("path");

@@ -8,7 +8,7 @@ use myelin_storm::{Arg, Args, Flow, FuncDef, Item, LibDef, Registry, Rt};
 use myelin_value::{Map, Value};
 use parking_lot::Mutex;
 
-use super::{core, data, this};
+use super::util::{core, data, this};
 use crate::agenda::period::{self, Times};
 
 const PREFIX: Arg = Arg::req("prefix");

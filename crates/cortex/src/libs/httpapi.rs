@@ -10,7 +10,7 @@ use myelin_storm::{Arg, Args, Dflt, Flow, FuncDef, Item, LibDef, Registry, Rt};
 use myelin_value::{Map, Value, json};
 use parking_lot::RwLock;
 
-use super::{core, data, name_of, this};
+use super::util::{core, data, name_of, this};
 use crate::libs::auth::users::UserObj;
 use crate::libs::view::ViewObj;
 

@@ -20,7 +20,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::http::Failed;
-use super::{data, this};
+use super::util::{data, this};
 use crate::wait;
 
 /// What the server mixes with the key of the request (RFC 6455, section 1.3).

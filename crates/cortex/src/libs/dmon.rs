@@ -4,7 +4,7 @@ use myelin_error::err;
 use myelin_storm::{Arg, Args, Dflt, Flow, FuncDef, Item, LibDef, Registry, Rt};
 use myelin_value::{Map, Value};
 
-use super::{core, data};
+use super::util::{core, data};
 
 const IDEN: &[Arg] = &[Arg::req("iden")];
 

@@ -10,7 +10,7 @@ use myelin_telepath::{Client, Proxy, Todo};
 use myelin_value::{Map, Value};
 use parking_lot::RwLock;
 
-use super::{core, data, name_of, this};
+use super::util::{core, data, name_of, this};
 use crate::wait;
 
 /// How long a query waits for AHA.

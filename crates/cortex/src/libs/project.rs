@@ -14,7 +14,7 @@ use myelin_storm::item::{Genr, StormObj, TypeDef};
 use myelin_storm::{Arg, Args, Ctl, Dflt, Flow, FuncDef, Item, LibDef, Node, Registry, Rt};
 use myelin_value::{Value, rand_guid};
 
-use super::{core, this};
+use super::util::{core, this};
 use crate::Cortex;
 use crate::host::QueryUser;
 

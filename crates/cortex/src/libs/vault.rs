@@ -7,7 +7,7 @@ use myelin_storm::item::{Genr, StormObj, TypeDef};
 use myelin_storm::{Arg, Args, Dflt, Flow, FuncDef, Item, LibDef, Registry, Rt};
 use myelin_value::{Map, Value};
 
-use super::{core, data, name_of, this, user};
+use super::util::{core, data, name_of, this, user};
 use crate::parts::easyperm::Level;
 use crate::parts::vaults::VaultData;
 

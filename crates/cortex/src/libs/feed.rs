@@ -7,7 +7,7 @@ use myelin_telepath::Todo;
 use myelin_value::{Value, msgpack};
 
 use super::axon::unhex;
-use super::core;
+use super::util::core;
 use crate::queries::export_nodes;
 
 static FEEDS: LibDef = LibDef {

@@ -5,7 +5,7 @@ mod v1;
 use myelin_storm::{Arg, Dflt, Flow, FuncDef, Item, LibDef, Registry, Rt};
 use myelin_value::Value;
 
-use super::{core, data};
+use crate::libs::util::{core, data};
 
 static V2: LibDef = LibDef {
     path: "inet.http.oauth.v2",

@@ -11,7 +11,7 @@ use myelin_storm::{Arg, Args, Dflt, Flow, FuncDef, Item, LibDef, Registry, Rt};
 use myelin_telepath::Todo;
 use myelin_value::{Map, Value};
 
-use super::{core, data};
+use super::util::{core, data};
 use crate::parts::stores::FileStore;
 use crate::wait::{self, Values};
 
