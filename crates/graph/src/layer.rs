@@ -26,9 +26,10 @@ use myelin_slab::{Options, Reads, Slab, Table, WriteCx, Writer};
 use myelin_value::{Buid, Map, Value, msgpack};
 use parking_lot::RwLock;
 
+use crate::cache::{Found, Sodes};
 use crate::edit::{NodeEdit, pack_edits, unpack_edits};
 use crate::index;
-use crate::lift::{LayerLift, LiftBy};
+use crate::lift::{LayerLift, LiftBy, Stop};
 
 /// The version of the disk format.
 pub const LAYER_VERSION: i64 = 11;
@@ -103,6 +104,8 @@ pub struct Layer {
     offsets: HotCount,
     log: SlabSeqn,
     overlay: Arc<Overlay>,
+    /// Committed storage nodes read lately.
+    sodes: Sodes,
     /// Counts batches that changed something, so that readers know when to look again.
     version: AtomicU64,
     sink: RwLock<Option<Arc<dyn EditSink>>>,
@@ -185,6 +188,7 @@ impl Layer {
             tagprops,
             log,
             overlay: Arc::default(),
+            sodes: Sodes::default(),
             version: AtomicU64::new(0),
             sink: RwLock::new(None),
             hooks: RwLock::default(),
@@ -417,8 +421,12 @@ impl Layer {
     /// Makes storage nodes of a batch visible to point reads.
     pub(crate) fn overlay(&self, rows: impl Iterator<Item = (Buid, Option<Arc<[u8]>>)>) {
         let mut have = self.overlay.rows.write();
-        have.extend(rows);
-        self.overlay.live.store(!have.is_empty(), Ordering::Release);
+        self.overlay.live.store(true, Ordering::Release);
+        for (buid, row) in rows {
+            have.insert(buid, row);
+            // Under the overlay's lock: from now on readers look there first, and keep nothing that they read before.
+            self.sodes.forget(&buid);
+        }
         drop(have);
         self.version.fetch_add(1, Ordering::AcqRel);
     }
@@ -433,14 +441,22 @@ impl Layer {
 impl Layer {
     /// The stored bytes of a storage node, committed or not.
     pub fn sode(&self, buid: &Buid) -> Result<Option<Arc<[u8]>>> {
-        // The overlay first, then the transaction: a commit in between moves rows from one to the other.
+        // The overlay first, then the transaction: a commit in between moves rows from one to the other. The ticket before
+        // both: what is stored after it has to be read again.
+        let found = self.sodes.get(buid);
         if self.overlay.live.load(Ordering::Acquire)
             && let Some(row) = self.overlay.rows.read().get(buid)
         {
             return Ok(row.clone());
         }
+        let ticket = match found {
+            Found::Kept(byts) => return Ok(Some(byts)),
+            Found::Unknown(ticket) => ticket,
+        };
         let txn = self.slab.read()?;
-        Ok(txn.get(self.tables.bybuid, &buid.0)?.map(Arc::from))
+        let Some(byts) = txn.get(self.tables.bybuid, &buid.0)?.map(Arc::from) else { return Ok(None) };
+        self.sodes.keep(&ticket, buid, &byts);
+        Ok(Some(byts))
     }
 
     /// How many storage nodes there are.
@@ -615,11 +631,16 @@ impl Layer {
     }
 
     /// Rows that a lift walks here, for one operation or for all values.
-    pub(crate) fn lift_count(self: &Arc<Layer>, by: &LiftBy, cmpr: Option<&StorCmpr>) -> Result<u64> {
+    pub(crate) fn lift_count(
+        self: &Arc<Layer>,
+        by: &LiftBy,
+        cmpr: Option<&StorCmpr>,
+        stop: Option<&Stop>,
+    ) -> Result<u64> {
         if let (LiftBy::Form { form }, None) = (by, cmpr) {
             return Ok(u64::try_from(self.form_count(form)).unwrap_or_default());
         }
-        LayerLift::start(self, by, cmpr, false)?.map_or(Ok(0), LayerLift::count)
+        LayerLift::start(self, by, cmpr, false)?.map_or(Ok(0), |lift| lift.until(stop.cloned()).count())
     }
 
     /// Rows of the items of an array property.

@@ -12,6 +12,7 @@
 //! Nothing here knows Storm, users or permissions: whoever plans edits can look at them before they are saved.
 
 mod apply;
+mod cache;
 mod edit;
 pub mod index;
 mod layer;
@@ -32,7 +33,7 @@ pub use apply::{check_data_name, is_bare, validate};
 pub use edit::{Edit, EditOp, NodeEdit, pack_edits, unpack_edits};
 
 pub use layer::{DATA_NAME_MAX, EditSink, LAYER_VERSION, Layer, WriteHook, Written};
-pub use lift::{LayerLift, Lift, LiftBy};
+pub use lift::{LayerLift, Lift, LiftBy, Stop};
 pub use node::{Node, Seen, SeenTagProps, Sodes};
 pub use rows::{RowWalk, RowsBy, TagWalk};
 pub use sode::{Sode, SodeRef};
