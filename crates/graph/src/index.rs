@@ -10,6 +10,7 @@ use myelin_error::{Error, Result, err};
 use myelin_model::StorType;
 use myelin_model::types::Decimal;
 use myelin_value::{BigInt, Value, buid_of};
+use smallvec::SmallVec;
 
 /// Text up to this long is its own key.
 const TEXT_MAX: usize = 256;
@@ -120,6 +121,20 @@ pub fn decode_item(stor: StorType, key: &[u8]) -> Option<Value> {
         }
         StorType::MSGP | StorType::NDEF | StorType::UTF8 | StorType::FQDN => None,
         _ => Some(Value::from(IntKind::of(stor)?.decode(key)?)),
+    }
+}
+
+/// Hands the text that a key stands for to a function, without making a value of it. Nothing for keys that hold no text, not
+/// all of it, or none that a string can hold.
+pub(crate) fn with_text<T>(stor: StorType, key: &[u8], func: impl FnOnce(&str) -> T) -> Option<T> {
+    match stor {
+        StorType::UTF8 if key.len() < TEXT_MAX => Some(func(std::str::from_utf8(key).ok()?)),
+        StorType::FQDN if key.len() < TEXT_MAX && key.is_ascii() => {
+            let mut name: SmallVec<[u8; TEXT_MAX]> = SmallVec::from_slice(key);
+            name.reverse();
+            Some(func(std::str::from_utf8(&name).ok()?))
+        }
+        _ => None,
     }
 }
 
@@ -301,6 +316,11 @@ pub(crate) fn encode_text(text: &[u8], out: &mut Vec<u8>) {
 
 /// Text with its code points in reverse order. Works on the bytes, since each code point begins at a leading byte.
 pub(crate) fn reversed(text: &[u8]) -> Vec<u8> {
+    if text.is_ascii() {
+        let mut out = text.to_vec();
+        out.reverse();
+        return out;
+    }
     let mut out = Vec::with_capacity(text.len());
     let mut end = text.len();
     for at in (0..text.len()).rev() {

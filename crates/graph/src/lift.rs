@@ -62,6 +62,33 @@ pub enum LiftBy {
     },
 }
 
+/// Says when nobody wants a lift any more: one that finds little may walk for long between two rows that it gives.
+#[derive(Clone)]
+pub struct Stop(Arc<dyn Fn() -> bool + Send + Sync>);
+
+/// So many rows are walked before it is asked again.
+const STOP_ROWS: u32 = 1024;
+
+impl Stop {
+    /// Asked now and then; true ends the lift with an error.
+    pub fn new(asked: impl Fn() -> bool + Send + Sync + 'static) -> Stop {
+        Stop(Arc::new(asked))
+    }
+
+    pub(crate) fn check(stop: Option<&Stop>) -> Result<()> {
+        if stop.is_some_and(|stop| (stop.0)()) {
+            return Err(err!("TaskCancelled", mesg = "The lift was cancelled."));
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for Stop {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Stop")
+    }
+}
+
 /// A lift.
 #[derive(Clone, Debug)]
 pub struct Lift {
@@ -74,17 +101,19 @@ pub struct Lift {
     /// The storage type of the form whose values are walked: rows then come with the value they stand for where their
     /// keys hold it.
     pub valued: Option<StorType>,
+    /// What may end it early.
+    pub stop: Option<Stop>,
 }
 
 impl Lift {
     /// Everything in an index.
     pub fn all(by: LiftBy) -> Lift {
-        Lift { by, cmprs: None, reverse: false, valued: None }
+        Lift { by, cmprs: None, reverse: false, valued: None, stop: None }
     }
 
     /// What the operations ask for.
     pub fn by_valu(by: LiftBy, cmprs: Vec<StorCmpr>) -> Lift {
-        Lift { by, cmprs: Some(cmprs), reverse: false, valued: None }
+        Lift { by, cmprs: Some(cmprs), reverse: false, valued: None, stop: None }
     }
 
     /// The same lift with its direction set.
@@ -97,6 +126,12 @@ impl Lift {
     #[must_use]
     pub fn with_values(self, stor: StorType) -> Lift {
         Lift { valued: Some(stor), ..self }
+    }
+
+    /// The same lift, which ends with `TaskCancelled` when that says so.
+    #[must_use]
+    pub fn until(self, stop: Option<Stop>) -> Lift {
+        Lift { stop, ..self }
     }
 }
 
@@ -189,6 +224,8 @@ pub struct LayerLift {
     steps: std::vec::IntoIter<(Span, bool)>,
     filter: Filter,
     buid: Buid,
+    stop: Option<Stop>,
+    walked: u32,
 }
 
 impl LayerLift {
@@ -220,7 +257,14 @@ impl LayerLift {
             steps: plan.steps.into_iter(),
             filter: plan.filter,
             buid: Buid([0; 32]),
+            stop: None,
+            walked: 0,
         }))
+    }
+
+    /// The same, until nobody wants it any more.
+    pub(crate) fn until(self, stop: Option<Stop>) -> LayerLift {
+        LayerLift { stop, ..self }
     }
 
     /// Goes to the next row, if there is one.
@@ -243,6 +287,10 @@ impl LayerLift {
                 .ok_or_else(|| err!("BadCoreStore", mesg = "An index row does not hold a buid."))?;
             if self.passes()? {
                 return Ok(true);
+            }
+            self.walked = self.walked.wrapping_add(1);
+            if self.walked % STOP_ROWS == 0 {
+                Stop::check(self.stop.as_ref())?;
             }
         }
     }
@@ -271,12 +319,15 @@ impl LayerLift {
         if !matches!(self.filter, Filter::None) {
             while self.advance()? {
                 count += 1;
+                if count % u64::from(STOP_ROWS) == 0 {
+                    Stop::check(self.stop.as_ref())?;
+                }
             }
             return Ok(count);
         }
         let txn = self.txn.take().map_or_else(|| self.slab.read_fresh(), Ok)?;
         for (span, _) in self.steps {
-            count += scan::count(&txn, self.table, &span)?;
+            count += scan::count(&txn, self.table, &span, || Stop::check(self.stop.as_ref()))?;
         }
         Ok(count)
     }
@@ -309,6 +360,9 @@ impl LayerLift {
 
     fn matches(&self, stor: StorType, regex: &PyRegex) -> Result<bool> {
         let indx = self.indx();
+        if let Some(found) = index::with_text(stor, indx, |text| regex.is_search(text)) {
+            return found;
+        }
         if let Some(valu) = index::decode_item(stor, indx) {
             return any_text(regex, &valu);
         }

@@ -16,6 +16,8 @@ const KEY_MAX: usize = 511;
 const MAX_SNAPSHOT: Duration = Duration::from_secs(2);
 /// Rows read at once.
 const MAX_BATCH: usize = 512;
+/// Rows counted before it is asked whether to go on.
+const COUNT_ROWS: u64 = 4096;
 
 /// Which rows, in ascending terms.
 #[derive(Clone, Debug, PartialEq)]
@@ -181,8 +183,8 @@ fn fill(
     }
 }
 
-/// How many rows there are. The values of a key are counted without being read.
-pub(crate) fn count(txn: &ReadTxn, table: Table, span: &Span) -> Result<u64> {
+/// How many rows there are. The values of a key are counted without being read. Now and then it asks whether to go on.
+pub(crate) fn count(txn: &ReadTxn, table: Table, span: &Span, go_on: impl Fn() -> Result<()>) -> Result<u64> {
     match span {
         Span::Key(key) => txn.dup_count(table, key),
         Span::Range(min, max) if min == max => txn.count_prefix(table, min),
@@ -191,6 +193,9 @@ pub(crate) fn count(txn: &ReadTxn, table: Table, span: &Span) -> Result<u64> {
             for row in txn.scan(table, Walk::Range(min, Some(&padded(max))))? {
                 row?;
                 count += 1;
+                if count % COUNT_ROWS == 0 {
+                    go_on()?;
+                }
             }
             Ok(count)
         }

@@ -88,6 +88,21 @@ impl<'a> SodeRef<'a> {
         Ok(find(&mut props, name.as_bytes())?.is_some())
     }
 
+    /// The properties that a function gives a number for, with that number. The others are passed over.
+    pub fn pick_props(self, mut want: impl FnMut(&[u8]) -> Option<usize>) -> Result<SmallVec<[(usize, Value); 4]>> {
+        let mut found = SmallVec::new();
+        let Some(mut field) = self.field(b"props")? else { return Ok(found) };
+        for _ in 0..field.map()? {
+            match want(field.str_bytes()?) {
+                Some(indx) => found.push((indx, stored(&mut field)?.0)),
+                None => {
+                    field.skip()?;
+                }
+            }
+        }
+        Ok(found)
+    }
+
     /// Calls `each` with every property.
     pub fn each_prop(self, mut each: impl FnMut(&'a str, Value, StorType)) -> Result<()> {
         let Some(mut field) = self.field(b"props")? else { return Ok(()) };

@@ -17,7 +17,7 @@ use smallvec::SmallVec;
 
 use crate::edit::NodeEdit;
 use crate::layer::Layer;
-use crate::lift::{LayerLift, Lift, LiftBy, MergeKey};
+use crate::lift::{LayerLift, Lift, LiftBy, MergeKey, Stop};
 use crate::node::{Node, Sodes};
 use crate::scan::{Scan, Span};
 use crate::sode::SodeRef;
@@ -184,6 +184,7 @@ impl View {
             with_cmpr,
             reverse: lift.reverse,
             valued: lift.valued,
+            stop: lift.stop,
             sources: Vec::new(),
             pending: None,
             group: SmallVec::new(),
@@ -198,12 +199,14 @@ impl View {
         let of_form = matches!(lift.by, LiftBy::Form { .. });
         let valued = layers.iter().map(|layer| Ok(of_form || layer.all_valued()?)).collect::<Result<Vec<_>>>()?;
         if let ([layer], [true]) = (&*layers, &*valued) {
-            let Some(cmprs) = lift.cmprs else { return layer.lift_count(&lift.by, None) };
-            return cmprs.iter().map(|cmpr| layer.lift_count(&lift.by, Some(cmpr))).sum();
+            let Some(cmprs) = lift.cmprs else { return layer.lift_count(&lift.by, None, lift.stop.as_ref()) };
+            return cmprs.iter().map(|cmpr| layer.lift_count(&lift.by, Some(cmpr), lift.stop.as_ref())).sum();
         }
+        let stop = lift.stop.clone();
         let mut lift = self.lift(lift);
         let mut count = 0;
         while let Some((buid, _)) = lift.next_row()? {
+            Stop::check(stop.as_ref())?;
             let shown = lift.group.iter().zip(&valued).any(|(shown, valued)| *shown && *valued);
             count += u64::from(shown || self.has_node(&buid)?);
         }
@@ -337,6 +340,7 @@ pub struct ViewLift {
     with_cmpr: bool,
     reverse: bool,
     valued: Option<StorType>,
+    stop: Option<Stop>,
     /// The layers that have rows left, from the bottom up, as ties go.
     sources: Vec<Source>,
     /// The node whose rows are being gathered, and the value they stand for.
@@ -392,9 +396,9 @@ impl ViewLift {
 
     fn start(&mut self, cmpr: Option<&StorCmpr>) -> Result<()> {
         for (indx, layer) in self.layers.iter().enumerate().rev() {
-            if let Some(mut lift) = LayerLift::start(layer, &self.by, cmpr, self.reverse)?
-                && lift.advance()?
-            {
+            let Some(lift) = LayerLift::start(layer, &self.by, cmpr, self.reverse)? else { continue };
+            let mut lift = lift.until(self.stop.clone());
+            if lift.advance()? {
                 self.sources.push(Source { lift, indx });
             }
         }

@@ -357,3 +357,98 @@ fn a_copied_layer_has_the_same_rows() {
     assert_eq!(all_rows(&fix.layer("two")), all_rows(&one));
     assert!(fix.writer.run(|cx| one.copy_in(cx, &fix.dir.path().join("two"))).expect_err("there").is("FileExists"));
 }
+
+#[test]
+fn a_walk_without_hits_ends_when_it_is_told_to() {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    let fixture = Fixture::new();
+    let layer = fixture.layer("one");
+    let edits: Vec<NodeEdit> =
+        (0..5000).map(|numb| edit(numb, vec![add(numb), set("name", format!("n{numb}"), StorType::UTF8)])).collect();
+    save(&layer, &edits);
+    let view = View::new(Map::new().with("iden", "v"), vec![layer]).expect("view");
+    let by = LiftBy::Prop { form: Some(Arc::from("inet:asn")), prop: Arc::from("name") };
+    let lift = |regex: &str| {
+        let cmpr = StorCmpr { op: "~=", value: Value::from(regex), stortype: StorType::UTF8 };
+        Lift::by_valu(by.clone(), vec![cmpr])
+    };
+    let asked = Arc::new(AtomicU32::new(0));
+    let stop = |after: u32| {
+        let asked = asked.clone();
+        asked.store(0, Ordering::Relaxed);
+        Some(crate::Stop::new(move || asked.fetch_add(1, Ordering::Relaxed) >= after))
+    };
+    // Nothing matches: it is asked every thousand rows or so.
+    assert_eq!(view.count(lift("nothing").until(stop(100))).expect("counted"), 0);
+    assert!(asked.load(Ordering::Relaxed) >= 4);
+    let ended = view.lift(lift("nothing").until(stop(2))).next().expect("an end").expect_err("an error");
+    assert!(ended.is("TaskCancelled") && asked.load(Ordering::Relaxed) == 3);
+    // Everything matches, and is only counted.
+    assert!(view.count(lift("^n").until(stop(2))).expect_err("an error").is("TaskCancelled"));
+    assert_eq!(view.count(lift("^n")).expect("counted"), 5000);
+}
+
+#[test]
+fn a_node_read_before_is_read_as_it_is_now() {
+    let fixture = Fixture::new();
+    let layer = fixture.layer("one");
+    let seen = |numb: i64| {
+        let byts = layer.sode(&asn(numb)).expect("read")?;
+        SodeRef::new(&byts).prop("name").expect("decoded").map(|(valu, _)| valu)
+    };
+    for round in 0..50i64 {
+        for numb in 0..20 {
+            save(&layer, &[edit(numb, vec![add(numb), set("name", format!("{round}"), StorType::UTF8)])]);
+            // Uncommitted, committed, and from what is kept.
+            assert_eq!(seen(numb), Some(Value::from(format!("{round}"))));
+            if numb % 3 == 0 {
+                layer.commit().expect("committed");
+            }
+            assert_eq!(seen(numb), seen(numb));
+            assert_eq!(seen(numb), Some(Value::from(format!("{round}"))));
+        }
+    }
+    let there =
+        || layer.sode(&asn(3)).expect("read").is_some_and(|byts| SodeRef::new(&byts).has_valu().expect("decoded"));
+    assert!(there());
+    save(&layer, &[edit(3, vec![EditOp::NodeDel { old: Value::Null, stor: StorType::I64 }])]);
+    assert!(!there());
+    layer.commit().expect("committed");
+    assert!(!there());
+}
+
+#[test]
+fn readers_beside_a_writer_never_go_back() {
+    let fixture = Fixture::new();
+    let layer = fixture.layer("one");
+    let done = std::sync::atomic::AtomicBool::new(false);
+    let read = |numb: i64| {
+        let byts = layer.sode(&asn(numb)).expect("read")?;
+        SodeRef::new(&byts).prop("size").expect("decoded").and_then(|(valu, _)| valu.as_i64())
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                let mut last = [0i64; 8];
+                while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                    for numb in 0..8 {
+                        let now = read(numb).unwrap_or(0);
+                        assert!(now >= last[numb as usize], "{now} after {}", last[numb as usize]);
+                        last[numb as usize] = now;
+                    }
+                }
+            });
+        }
+        for round in 1..400i64 {
+            let edits: Vec<NodeEdit> =
+                (0..8).map(|numb| edit(numb, vec![add(numb), set("size", round, StorType::I64)])).collect();
+            save(&layer, &edits);
+            if round % 5 == 0 {
+                layer.commit().expect("committed");
+            }
+            assert!((0..8).all(|numb| read(numb) == Some(round)), "what was just written is seen");
+        }
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+}
