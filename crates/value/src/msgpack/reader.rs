@@ -93,6 +93,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Takes so many bytes.
+    #[inline]
     pub(super) fn take(&mut self, size: usize) -> Result<&'a [u8], DecodeError> {
         match self.byts.get(self.offset..).and_then(|rest| rest.get(..size)) {
             Some(part) => {
@@ -191,7 +192,12 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads the head of a map and returns how many entries follow.
+    #[inline]
     pub fn map(&mut self) -> Result<usize, DecodeError> {
+        if let Some(marker @ 0x80..=0x8f) = self.byts.get(self.offset) {
+            self.offset += 1;
+            return Ok(usize::from(marker & 0x0f));
+        }
         self.expect("a map", |head| match head {
             Head::Map(size) => Some(size),
             _ => None,
@@ -199,7 +205,15 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads text as its wire bytes (UTF-8, lone surrogates allowed; not checked here).
+    #[inline]
     pub fn str_bytes(&mut self) -> Result<&'a [u8], DecodeError> {
+        // Names are short: the size is in the first byte.
+        if let Some((marker @ 0xa0..=0xbf, rest)) = self.byts.get(self.offset..).and_then(<[u8]>::split_first)
+            && let Some(text) = rest.get(..usize::from(marker & 0x1f))
+        {
+            self.offset += 1 + text.len();
+            return Ok(text);
+        }
         let size = self.expect("text", |head| match head {
             Head::Str(size) => Some(size),
             _ => None,
@@ -271,7 +285,29 @@ impl<'a> Reader<'a> {
 
     /// Passes over one value, or over the head of a container; returns how many values the container holds. On an
     /// error the cursor stays where it was.
+    #[inline]
     pub(super) fn pass_one(&mut self) -> Result<usize, DecodeError> {
+        // What most values are: small, with the size in the first byte.
+        let (size, holds) = match self.byts.get(self.offset) {
+            Some(0x00..=0x7f | 0xe0..=0xff | 0xc0 | 0xc2 | 0xc3) => (1, 0),
+            Some(marker @ 0xa0..=0xbf) => (1 + usize::from(marker & 0x1f), 0),
+            Some(marker @ 0x90..=0x9f) => (1, usize::from(marker & 0x0f)),
+            Some(marker @ 0x80..=0x8f) => (1, usize::from(marker & 0x0f) * 2),
+            Some(0xcc | 0xd0) => (2, 0),
+            Some(0xcd | 0xd1) => (3, 0),
+            Some(0xca | 0xce | 0xd2) => (5, 0),
+            Some(0xcb | 0xcf | 0xd3) => (9, 0),
+            _ => return self.pass_any(),
+        };
+        // Too short: the long way says so.
+        if size > self.byts.len() - self.offset {
+            return self.pass_any();
+        }
+        self.offset += size;
+        Ok(holds)
+    }
+
+    fn pass_any(&mut self) -> Result<usize, DecodeError> {
         let start = self.offset;
         let passed = self.head().and_then(|head| match head {
             Head::Str(size) | Head::Bin(size) | Head::Ext(_, size) => self.take(size).map(|_| 0),
