@@ -14,7 +14,8 @@ macro_rules! kinds {
 
         impl Kind {
             /// The text of a kind that is always the same; empty for the others.
-            pub(crate) fn fixed_text(self) -> &'static str {
+            #[inline]
+            pub(crate) const fn fixed_text(self) -> &'static str {
                 match self { $($(Kind::$name => $text,)?)* _ => "" }
             }
         }
@@ -151,12 +152,9 @@ kinds! {
 }
 
 impl Kind {
+    #[inline]
     pub(crate) fn from_bit(bit: u32) -> Kind {
-        ALL[bit as usize % ALL.len()]
-    }
-
-    pub(crate) fn is_fixed(self) -> bool {
-        !self.fixed_text().is_empty()
+        ALL.get(bit as usize).copied().unwrap_or(Kind::End)
     }
 
     /// What to call this kind in an error message.
@@ -218,7 +216,22 @@ impl Kind {
 
     /// The keyword of a text.
     pub(crate) fn keyword(text: &str) -> Option<Kind> {
-        ALL.iter().copied().find(|kind| kind.is_keyword() && kind.fixed_text() == text)
+        use Kind::*;
+        Some(match text {
+            "function" => Function,
+            "switch" => Switch,
+            "catch" => Catch,
+            "unset" => Unset,
+            "while" => While,
+            "elif" => Elif,
+            "for" => For,
+            "try" => Try,
+            "not" => Not,
+            "as" => As,
+            "if" => If,
+            "in" => In,
+            _ => return None,
+        })
     }
 }
 
@@ -227,6 +240,7 @@ impl Kind {
 pub(crate) struct Set(pub u128);
 
 impl Set {
+    #[inline]
     pub(crate) const fn of(kinds: &[Kind]) -> Set {
         let mut bits = 0;
         let mut i = 0;
@@ -237,26 +251,32 @@ impl Set {
         Set(bits)
     }
 
+    #[inline]
     pub(crate) const fn or(self, other: Set) -> Set {
         Set(self.0 | other.0)
     }
 
+    #[inline]
     pub(crate) const fn plus(self, kinds: &[Kind]) -> Set {
         self.or(Set::of(kinds))
     }
 
+    #[inline]
     pub(crate) const fn with(self, kind: Kind) -> Set {
         Set(self.0 | 1 << kind as u32)
     }
 
+    #[inline]
     pub(crate) const fn without(self, kind: Kind) -> Set {
         Set(self.0 & !(1 << kind as u32))
     }
 
+    #[inline]
     pub(crate) const fn has(self, kind: Kind) -> bool {
         self.0 & 1 << kind as u32 != 0
     }
 
+    #[inline]
     pub(crate) const fn intersects(self, other: Set) -> bool {
         self.0 & other.0 != 0
     }
@@ -271,6 +291,23 @@ impl BitOr for Set {
     fn bitor(self, other: Set) -> Set {
         self.or(other)
     }
+}
+
+/// The kinds whose text is always the same.
+pub(crate) const FIXED: Set = fixed();
+
+/// The kinds that white space may be a part of and that come before it.
+pub(crate) const BEFORE_SPACE: Set = Set::of(&[Kind::CaseWord, Kind::MultiCaseWord, Kind::FormatText, Kind::CmdrWord]);
+
+const fn fixed() -> Set {
+    let (mut bits, mut kind) = (0, 0);
+    while kind < ALL.len() {
+        if !ALL[kind].fixed_text().is_empty() {
+            bits |= 1 << kind;
+        }
+        kind += 1;
+    }
+    Set(bits)
 }
 
 /// The patterns that also match the keywords.

@@ -7,7 +7,7 @@
 //!
 //! Comments and white space are skipped here, at their place in the order.
 
-use crate::kinds::{FIRST, FIRST_WIDE, Kind, Set, WORDS};
+use crate::kinds::{BEFORE_SPACE, FIRST, FIRST_WIDE, FIXED, Kind, Set, WORDS};
 
 /// A token: its kind and its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +20,13 @@ pub(crate) struct Tok {
 /// The next token at or after `pos` out of `set`, or the position where none matches.
 pub(crate) fn next(text: &str, mut pos: usize, set: Set) -> Result<Tok, usize> {
     let set = set.with(Kind::CComment).with(Kind::LineComment).with(Kind::Space);
+    let spaces_first = !set.intersects(BEFORE_SPACE);
     loop {
+        if spaces_first {
+            while text.as_bytes().get(pos).is_some_and(|byte| matches!(byte, 9..=13 | b' ')) {
+                pos += 1;
+            }
+        }
         if pos >= text.len() {
             return if set.has(Kind::End) { Ok(Tok { kind: Kind::End, start: pos, end: pos }) } else { Err(pos) };
         }
@@ -54,7 +60,7 @@ fn first_match(text: &str, pos: usize, set: Set) -> Option<(Kind, usize)> {
         let bit = left.trailing_zeros();
         left &= left - 1;
         let kind = Kind::from_bit(bit);
-        if kind.is_fixed() && shadowed(kind, set) {
+        if FIXED.has(kind) && shadowed(kind, set) {
             continue;
         }
         if let Some(end) = cur.matches(kind) {
@@ -119,6 +125,7 @@ struct At<'a> {
 }
 
 impl<'a> At<'a> {
+    #[inline]
     fn byte(&self, pos: usize) -> u8 {
         self.text.as_bytes().get(pos).copied().unwrap_or(0)
     }
@@ -297,12 +304,12 @@ impl<'a> At<'a> {
             "while", "switch", "else", "elif", "if", "not", "or", "and", "try",
         ];
         const TAKEN_TOO: [&str; 3] = ["catch", "as", "reverse"];
-        let word = &self.rest(self.pos)[..self.skip(self.pos, is_word) - self.pos];
-        if TAKEN.contains(&word) || TAKEN_TOO.contains(&word) {
+        let end = self.skip_bytes(self.pos, |b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'.');
+        if end <= self.pos + 1 || !self.end_or(end, |c| c.is_whitespace() || c == '|' || c == '}') {
             return None;
         }
-        let end = self.skip_bytes(self.pos, |b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'.');
-        (end > self.pos + 1 && self.end_or(end, |c| c.is_whitespace() || c == '|' || c == '}')).then_some(end)
+        let word = &self.rest(self.pos)[..self.skip(self.pos, is_word) - self.pos];
+        (!TAKEN.contains(&word) && !TAKEN_TOO.contains(&word)).then_some(end)
     }
 
     /// The end of `(sep name)*` from `pos`, where `double` also takes `::` as separator.
