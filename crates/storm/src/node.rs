@@ -3,7 +3,7 @@
 //! A [`Node`] is shared: everybody in a query who holds a node sees edits made through another handle. A [`Path`] is how
 //! a node came into the pipe; it carries the variables that are per node.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use indexmap::IndexMap;
 use myelin_error::{Result, err};
@@ -210,6 +210,15 @@ impl Node {
         }
     }
 
+    /// Those of some properties that are set, in the order in which they are asked for.
+    pub fn pick(&self, names: &[Arc<str>]) -> SmallVec<[(usize, Value); 4]> {
+        let whole = |data: &NodeData| {
+            let all = names.iter().enumerate();
+            all.filter_map(|(indx, name)| Some((indx, data.props.get(name)?.0.clone()))).collect()
+        };
+        self.ask(|raw| raw.pick(names), whole)
+    }
+
     /// Every property.
     pub fn props(&self) -> Vec<(Arc<str>, Value)> {
         self.whole(|data, _| data.props.iter().map(|(name, (valu, _))| (name.clone(), valu.clone())).collect())
@@ -407,12 +416,13 @@ impl Node {
             Held::Whole(data) => pack_whole(data),
             Held::Unread => Packed::default(),
         };
+        let keys = &*KEYS;
         let mut info = Map::with_capacity(8);
-        info.insert("iden", self.iden());
-        info.insert("tags", packed.tags);
-        info.insert("props", packed.props);
-        info.insert("tagprops", packed.tagprops);
-        info.insert("nodedata", state.nodedata.clone());
+        info.insert(keys.iden.clone(), self.iden());
+        info.insert(keys.tags.clone(), packed.tags);
+        info.insert(keys.props.clone(), packed.props);
+        info.insert(keys.tagprops.clone(), packed.tagprops);
+        info.insert(keys.nodedata.clone(), state.nodedata.clone());
         info
     }
 
@@ -479,6 +489,23 @@ impl Node {
         retn
     }
 }
+
+/// The keys of every packed node, made once.
+struct Keys {
+    iden: Value,
+    tags: Value,
+    props: Value,
+    tagprops: Value,
+    nodedata: Value,
+}
+
+static KEYS: LazyLock<Keys> = LazyLock::new(|| Keys {
+    iden: Value::from("iden"),
+    tags: Value::from("tags"),
+    props: Value::from("props"),
+    tagprops: Value::from("tagprops"),
+    nodedata: Value::from("nodedata"),
+});
 
 /// The way a node came into the pipe, with the variables that belong to it.
 #[derive(Clone)]

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use myelin_error::Result;
 use myelin_graph::{Layers, SodeRef, Sodes};
 use myelin_value::{Map, Value};
+use smallvec::SmallVec;
 
 use crate::store::NodeData;
 
@@ -59,6 +60,23 @@ impl RawNode {
     /// A property.
     pub fn prop(&self, name: &str) -> Result<Option<Value>> {
         self.first(|sode| Ok(sode.prop(name)?.map(|(valu, _)| valu)))
+    }
+
+    /// Those of some properties that are set, in the order of the names.
+    pub fn pick(&self, names: &[Arc<str>]) -> Result<SmallVec<[(usize, Value); 4]>> {
+        let mut found: SmallVec<[(usize, Value); 4]> = SmallVec::new();
+        for byts in self.sodes.iter().flatten() {
+            let above = found.len();
+            let place = |name: &[u8]| {
+                let indx = names.iter().position(|want| want.as_bytes() == name)?;
+                let hidden = found[..above].iter().any(|(have, _)| *have == indx);
+                (!hidden).then_some(indx)
+            };
+            let more = SodeRef::new(byts).pick_props(place)?;
+            found.extend(more);
+        }
+        found.sort_unstable_by_key(|(indx, _)| *indx);
+        Ok(found)
     }
 
     /// Whether a property is set.

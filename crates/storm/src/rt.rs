@@ -95,6 +95,8 @@ pub struct Shared {
     pub task: String,
     /// What its operators do, when that was asked for.
     plan: std::sync::OnceLock<crate::plan::Plan>,
+    /// Whether everything is done the long way: no short cut by an index, nothing known that was not read.
+    plain: std::sync::atomic::AtomicBool,
     warned: Mutex<HashSet<String>>,
     scopes: Mutex<Vec<Weak<RtInner>>>,
     ext: Mutex<HashMap<String, Arc<dyn Any + Send + Sync>>>,
@@ -103,13 +105,23 @@ pub struct Shared {
 impl Shared {
     /// For a new query.
     pub fn new(sink: Arc<dyn Sink>, cancel: Arc<Cancel>, task: String) -> Arc<Shared> {
-        let (plan, warned, scopes, ext) = Default::default();
-        Arc::new(Shared { sink, cancel, task, plan, warned, scopes, ext })
+        let (plan, plain, warned, scopes, ext) = Default::default();
+        Arc::new(Shared { sink, cancel, task, plan, plain, warned, scopes, ext })
     }
 
     /// Measures the operators from now on.
     pub fn start_plan(&self) {
         let _ = self.plan.set(crate::plan::Plan::default());
+    }
+
+    /// Does everything the long way from now on: the answers are the same, and what makes them is simpler.
+    pub fn set_plain(&self) {
+        self.plain.store(true, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    /// Whether everything is done the long way.
+    pub fn is_plain(&self) -> bool {
+        self.plain.load(std::sync::atomic::Ordering::Relaxed)
     }
 
     /// What the operators do, if it is measured.
@@ -783,8 +795,15 @@ impl Rt {
     /// # Errors
     /// `BadSyntax` and what building the query gives.
     pub fn storm(&self, text: &str, vars: VarMap, node: Option<Node>) -> Flow<NodeGenr> {
-        let query = self.parse(text)?;
-        let rt = self.sub(&query, SubOpts { vars, ..SubOpts::default() })?;
+        self.storm_parsed(&self.parse(text)?, vars, node)
+    }
+
+    /// As [`Rt::storm`], with a query that is parsed already.
+    ///
+    /// # Errors
+    /// What building the query gives.
+    pub fn storm_parsed(&self, query: &Arc<Query>, vars: VarMap, node: Option<Node>) -> Flow<NodeGenr> {
+        let rt = self.sub(query, SubOpts { vars, ..SubOpts::default() })?;
         if let Some(node) = node {
             rt.add_input(node);
         }

@@ -14,7 +14,7 @@ use crate::ctl::{Ctl, Flow};
 use crate::host::{Host, User};
 use crate::node::{Node, NodeInner};
 use crate::rt::Shared;
-use crate::store::{Hit, LiftBy, Lifted, RawNode, View};
+use crate::store::{Hit, LiftBy, Lifted, RawNode, Stop, View};
 
 /// Nodes of a lift, one by one.
 pub type Nodes = Box<dyn Iterator<Item = Flow<Node>> + Send>;
@@ -200,7 +200,8 @@ impl Snap {
     }
 
     fn join_hit(&self, hit: Hit) -> Flow<Option<Node>> {
-        let Some((form, valu)) = hit.ndef else { return self.node_by_buid(&hit.buid) };
+        let known = hit.ndef.filter(|_| !self.shared.is_plain());
+        let Some((form, valu)) = known else { return self.node_by_buid(&hit.buid) };
         let model = self.model();
         Ok(self.form(&model, &form).map(|form| self.join(hit.buid, form, valu, None)))
     }
@@ -268,7 +269,25 @@ impl Snap {
         if self.shared.plan().is_some() {
             crate::plan::note(&by);
         }
-        Ok(self.nodes(self.view.lift(by, reverse)?))
+        Ok(self.nodes(self.view.lift(by, reverse, Some(self.stop()))?))
+    }
+
+    /// How many nodes a lift finds, by the index.
+    ///
+    /// # Errors
+    /// What reading gives, and the end of the query.
+    pub fn count(&self, by: LiftBy) -> Flow<u64> {
+        self.view.count(by, Some(self.stop())).map_err(|error| self.ended(error))
+    }
+
+    fn stop(&self) -> Stop {
+        let cancel = self.shared.cancel.clone();
+        Stop::new(move || cancel.is_cancelled())
+    }
+
+    /// The error of a lift; the end of the query when that is why it ended.
+    fn ended(&self, error: myelin_error::Error) -> Ctl {
+        if error.is("TaskCancelled") && self.shared.cancel.is_cancelled() { Ctl::cancelled() } else { error.into() }
     }
 
     fn nodes(self: &Arc<Snap>, lifted: Lifted) -> Nodes {
@@ -279,7 +298,7 @@ impl Snap {
             }
             match hit {
                 Ok(hit) => snap.join_hit(hit).transpose(),
-                Err(error) => Some(Err(error.into())),
+                Err(error) => Some(Err(snap.ended(error))),
             }
         }))
     }
@@ -322,7 +341,7 @@ impl Snap {
 
     /// Whether there may be rows of a property: one that no layer ever had needs no lift.
     pub fn has_index(&self, prop: &Prop) -> bool {
-        prop.is_runt || Snap::index_of(prop).is_none_or(|by| self.view.may_have(&by))
+        prop.is_runt || self.shared.is_plain() || Snap::index_of(prop).is_none_or(|by| self.view.may_have(&by))
     }
 
     /// The index of values of a property or form that operations compare; computed ones have none.
@@ -392,6 +411,7 @@ impl Snap {
         }
         if prop.is_form
             && !prop.is_runt
+            && !self.shared.is_plain()
             && let [StorCmpr { op: "=", value, stortype }] = cmprs.as_slice()
             && !(*stortype == StorType::FQDN && value.as_str().is_some_and(|name| name.starts_with('*')))
         {

@@ -44,6 +44,7 @@ pub struct NodeData {
 }
 
 pub use crate::raw::RawNode;
+pub use myelin_graph::Stop;
 
 /// Which index a lift by value walks.
 #[derive(Clone, Debug)]
@@ -167,8 +168,8 @@ pub trait Store: Send + Sync + Any {
     /// The storage node of every layer, topmost first, as Storm shows them.
     fn stor_nodes(&self, buid: &Buid) -> Result<Vec<Value>>;
 
-    /// Lifts nodes.
-    fn lift(&self, by: LiftBy, reverse: bool) -> Result<Lifted>;
+    /// Lifts nodes, until that says that nobody wants more.
+    fn lift(&self, by: LiftBy, reverse: bool, stop: Option<Stop>) -> Result<Lifted>;
 
     /// Whether a lift may find anything: false when no layer ever had what it lifts by.
     fn may_have(&self, _by: &LiftBy) -> bool {
@@ -176,7 +177,7 @@ pub trait Store: Send + Sync + Any {
     }
 
     /// How many nodes a lift finds, from the index alone where that says it.
-    fn count(&self, by: LiftBy) -> Result<u64>;
+    fn count(&self, by: LiftBy, stop: Option<Stop>) -> Result<u64>;
 
     /// How many values an index has: of a property by full name, of one value, of items of an array.
     fn prop_count(&self, full: &str, valu: Option<&Value>, array: bool) -> Result<u64>;

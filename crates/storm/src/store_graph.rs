@@ -147,12 +147,12 @@ impl Store for GraphView {
             .collect()
     }
 
-    fn lift(&self, by: LiftBy, reverse: bool) -> Result<Lifted> {
+    fn lift(&self, by: LiftBy, reverse: bool, stop: Option<graph::Stop>) -> Result<Lifted> {
         let form = match &by {
             LiftBy::Prop(Some(form), None) | LiftBy::FormValu(form, _) => Some(form.clone()),
             _ => None,
         };
-        let mut lift = lift_of(by, reverse)?;
+        let mut lift = lift_of(by, reverse)?.until(stop);
         if let Some(form) = form.as_ref().and_then(|form| (self.model)().form(form).cloned()) {
             lift = lift.with_values(form.typ.stortype);
         }
@@ -173,8 +173,8 @@ impl Store for GraphView {
         }
     }
 
-    fn count(&self, by: LiftBy) -> Result<u64> {
-        self.view.count(lift_of(by, false)?)
+    fn count(&self, by: LiftBy, stop: Option<graph::Stop>) -> Result<u64> {
+        self.view.count(lift_of(by, false)?.until(stop))
     }
 
     fn prop_count(&self, full: &str, valu: Option<&Value>, array: bool) -> Result<u64> {

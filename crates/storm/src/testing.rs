@@ -28,6 +28,7 @@ pub struct BenchHost {
     registry: Arc<Registry>,
     model: Arc<RwLock<Arc<Model>>>,
     view: View,
+    layer: Arc<graph::Layer>,
 }
 
 /// The shipped model, built once.
@@ -68,8 +69,8 @@ impl Host for BenchHost {
 /// A host with its directory, and helpers to run queries on it.
 pub struct Bench {
     host: Arc<BenchHost>,
-    writer: Writer,
-    _dir: tempfile::TempDir,
+    writer: OwnWriter,
+    dir: tempfile::TempDir,
 }
 
 /// The messages of a query.
@@ -156,12 +157,28 @@ impl Bench {
         let info = Map::new().with("iden", layer_iden.as_str());
         let layer = graph::Layer::open(&writer, &dir.path().join("layer"), info).expect("a layer");
         let info = Map::new().with("iden", view_iden.as_str());
-        let view = graph::View::new(info, vec![layer]).expect("a view");
+        let view = graph::View::new(info, vec![layer.clone()]).expect("a view");
         let model = Arc::new(RwLock::new(model));
         let seen = model.clone();
         let view = GraphView::new(view, Arc::new(move || seen.read().clone()));
-        let host = BenchHost { registry: Arc::new(registry), model, view };
-        Bench { host: Arc::new(host), writer, _dir: dir }
+        let host = BenchHost { registry: Arc::new(registry), model, view, layer };
+        Bench { host: Arc::new(host), writer: OwnWriter(writer), dir }
+    }
+
+    /// Goes on in a fork: what was stored so far lies in a layer below a new, empty one.
+    ///
+    /// # Panics
+    /// When a layer cannot be made.
+    #[must_use]
+    pub fn forked(self) -> Bench {
+        let info = Map::new().with("iden", "4".repeat(32));
+        let layer = graph::Layer::open(&self.writer.0, &self.dir.path().join("fork"), info).expect("a layer");
+        let info = Map::new().with("iden", "5".repeat(32));
+        let view = graph::View::new(info, vec![layer.clone(), self.host.layer.clone()]).expect("a view");
+        let seen = self.host.model.clone();
+        let view = GraphView::new(view, Arc::new(move || seen.read().clone()));
+        let (registry, model) = (self.host.registry.clone(), self.host.model.clone());
+        Bench { host: Arc::new(BenchHost { registry, model, view, layer }), ..self }
     }
 
     /// Replaces the model.
@@ -221,8 +238,11 @@ impl Bench {
     }
 }
 
-impl Drop for Bench {
+/// The writer of a bench, which ends with it.
+struct OwnWriter(Writer);
+
+impl Drop for OwnWriter {
     fn drop(&mut self) {
-        let _ = self.writer.fini();
+        let _ = self.0.fini();
     }
 }

@@ -59,7 +59,7 @@ fn count(cx: Arc<CmdCx>, mut input: NodeGenr) -> Flow<NodeGenr> {
                 return Ok(Some(item));
             }
         } else {
-            crate::ops::count(&mut *input, &mut count)?;
+            crate::ops::count(cx.rt(), &mut *input, &mut count)?;
         }
         done = true;
         cx.rt().printf(format!("Counted {count} nodes."))?;

@@ -35,7 +35,8 @@ struct Kept(Option<(Arc<Type>, Value, Cmpr)>);
 
 impl Kept {
     fn test(&mut self, rt: &Rt, typ: &Arc<Type>, op: &str, rhs: Value, lhs: &Value) -> Flow<bool> {
-        let fits = self.0.as_ref().is_some_and(|(have, valu, _)| Arc::ptr_eq(have, typ) && *valu == rhs);
+        let fits = !rt.shared().is_plain()
+            && self.0.as_ref().is_some_and(|(have, valu, _)| Arc::ptr_eq(have, typ) && *valu == rhs);
         if !fits {
             let made = typ.cmpr_ctor(&rt.norm_cx(), op, &rhs)?;
             self.0 = Some((typ.clone(), rhs, made));

@@ -1,8 +1,10 @@
 //! Graph projection: the nodes of a query, what they pivot to by rules, and the edges among them.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::{Arc, OnceLock};
 
 use indexmap::IndexMap;
+use myelin_storm_syntax::Query;
 use myelin_value::{Buid, Map, Value};
 
 use super::{NodeGenr, from_fn};
@@ -11,12 +13,64 @@ use crate::item::Item;
 use crate::node::{Node, NodePath};
 use crate::rt::{Rt, VarMap};
 
+/// A query of a rule, parsed when it is first run.
+struct RuleQuery {
+    text: String,
+    parsed: OnceLock<Arc<Query>>,
+}
+
+impl RuleQuery {
+    fn all(texts: Option<&Value>) -> Vec<RuleQuery> {
+        self::texts(texts).into_iter().map(|text| RuleQuery { text, parsed: OnceLock::new() }).collect()
+    }
+
+    /// The nodes of the query over a node.
+    fn run(&self, rt: &Rt, node: &Node) -> Flow<NodeGenr> {
+        let query = match self.parsed.get() {
+            Some(query) => query.clone(),
+            None => {
+                let query = rt.parse(&self.text)?;
+                self.parsed.get_or_init(|| query).clone()
+            }
+        };
+        rt.storm_parsed(&query, VarMap::default(), Some(node.clone()))
+    }
+}
+
+/// What the rules say of one form.
+struct FormRules {
+    scope: String,
+    filters: Vec<RuleQuery>,
+    pivots: Vec<RuleQuery>,
+}
+
+impl FormRules {
+    fn new(scope: &str, rules: &Map) -> FormRules {
+        FormRules {
+            scope: scope.to_owned(),
+            filters: RuleQuery::all(rules.get("filters")),
+            pivots: RuleQuery::all(rules.get("pivots")),
+        }
+    }
+}
+
 struct Rules {
     map: Map,
+    all: FormRules,
+    forms: HashMap<String, Option<FormRules>>,
     omits: HashMap<Buid, bool>,
 }
 
 impl Rules {
+    fn new(map: &Map) -> Rules {
+        let forms = map.get("forms").and_then(Value::as_map);
+        let forms = forms.into_iter().flat_map(Map::text_entries);
+        // What is said of a form in another shape is nothing, and hides what is said of all.
+        let forms =
+            forms.map(|(form, rules)| (form.to_owned(), rules.as_map().map(|rules| FormRules::new(form, rules))));
+        Rules { forms: forms.collect(), all: FormRules::new("global", map), map: map.clone(), omits: HashMap::new() }
+    }
+
     fn flag(&self, name: &str, dflt: bool) -> bool {
         self.map.get(name).map_or(dflt, Value::is_truthy)
     }
@@ -25,29 +79,19 @@ impl Rules {
         self.map.get_i64(name).unwrap_or(dflt)
     }
 
-    fn texts(&self, name: &str) -> Vec<String> {
-        texts(self.map.get(name))
-    }
-
-    fn form(&self, form: &str) -> Option<(String, Map)> {
-        let forms = self.map.get("forms").and_then(Value::as_map)?;
-        let own = forms.get(form).map(|rules| (form.to_owned(), rules));
-        let (scope, rules) = own.or_else(|| forms.get("*").map(|rules| ("*".to_owned(), rules)))?;
-        Some((scope, rules.as_map()?.clone()))
+    fn form(&self, form: &str) -> Option<&FormRules> {
+        self.forms.get(form).or_else(|| self.forms.get("*"))?.as_ref()
     }
 
     fn omit(&mut self, rt: &Rt, node: &Node) -> Flow<bool> {
         if let Some(answer) = self.omits.get(&node.buid()) {
             return Ok(*answer);
         }
-        let mut filters = self.texts("filters");
-        if let Some((_, rules)) = self.form(node.form_name()) {
-            filters.extend(texts(rules.get("filters")));
-        }
+        let of_form = self.form(node.form_name()).map_or(&[][..], |rules| &rules.filters);
         let mut omit = false;
-        for filter in filters {
+        for filter in self.all.filters.iter().chain(of_form) {
             // A filter keeps a node by passing it on: whoever is not passed on is left out.
-            if rt.storm(&filter, VarMap::default(), Some(node.clone()))?.next()?.is_none() {
+            if filter.run(rt, node)?.next()?.is_none() {
                 omit = true;
                 break;
             }
@@ -76,26 +120,20 @@ impl Rules {
                 }
             }
         }
-        self.rule_pivots(rt, node, "global", &self.texts("pivots"), &mut retn)?;
-        if let Some((scope, rules)) = self.form(node.form_name()) {
-            self.rule_pivots(rt, node, &scope, &texts(rules.get("pivots")), &mut retn)?;
+        for rules in std::iter::once(&self.all).chain(self.form(node.form_name())) {
+            rules.pivot(rt, node, &mut retn)?;
         }
         Ok(retn)
     }
+}
 
-    fn rule_pivots(
-        &self,
-        rt: &Rt,
-        node: &Node,
-        scope: &str,
-        pivots: &[String],
-        retn: &mut Vec<(NodePath, Map)>,
-    ) -> Flow<()> {
-        for pivot in pivots {
-            let mut genr = rt.storm(pivot, VarMap::default(), Some(node.clone()))?;
+impl FormRules {
+    fn pivot(&self, rt: &Rt, node: &Node, retn: &mut Vec<(NodePath, Map)>) -> Flow<()> {
+        for pivot in &self.pivots {
+            let mut genr = pivot.run(rt, node)?;
             let mut indx = 0;
             while let Some(item) = genr.next()? {
-                let link = Map::new().with("type", "rules").with("scope", scope).with("index", indx);
+                let link = Map::new().with("type", "rules").with("scope", self.scope.as_str()).with("index", indx);
                 retn.push((item, link));
                 indx += 1;
             }
@@ -134,7 +172,7 @@ pub fn project(rt: &Rt, rules: &Map, input: NodeGenr) -> Flow<NodeGenr> {
     let existing: Vec<Buid> = existing.iter().filter_map(|iden| Buid::from_hex(iden)).collect();
     let mut proj = Projection {
         rt: rt.clone(),
-        rules: Rules { map: rules.clone(), omits: HashMap::new() },
+        rules: Rules::new(rules),
         input: Some(input),
         todo: VecDeque::new(),
         done: HashSet::new(),

@@ -136,7 +136,7 @@ pub fn size(rt: &Rt, oper: &OperRef) -> Flow<Option<u64>> {
     if rt.shared().plan().is_some() {
         crate::plan::note(&by);
     }
-    Ok(Some(rt.snap().view().count(by)?))
+    Ok(Some(rt.snap().count(by)?))
 }
 
 /// The index for a comparison. Where it fails, the lift itself says how.

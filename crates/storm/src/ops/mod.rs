@@ -54,8 +54,10 @@ pub trait NodeIter: Send {
 ///
 /// # Errors
 /// As [`NodeIter::next`].
-pub fn count(genr: &mut dyn NodeIter, count: &mut u64) -> Flow<()> {
-    if let Some(size) = genr.size()? {
+pub fn count(rt: &Rt, genr: &mut dyn NodeIter, count: &mut u64) -> Flow<()> {
+    if !rt.shared().is_plain()
+        && let Some(size) = genr.size()?
+    {
         *count += size;
         return Ok(());
     }

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, LazyLock};
 
 use myelin_error::err;
-use myelin_model::{CtorKind, Form, Prop};
+use myelin_model::{CtorKind, Form, Model, Prop};
 use myelin_storm_syntax::{OperKind, PivotDest, PivotKind, RelProp, Span, Tag, TagKind};
 use myelin_value::{Map, Value};
 
@@ -121,10 +121,12 @@ pub fn pivot(rt: &Rt, oper: &OperRef, input: NodeGenr) -> Flow<NodeGenr> {
     Ok(match &pivot.kind {
         PivotKind::Out | PivotKind::OutEdges => {
             let edges = matches!(pivot.kind, PivotKind::OutEdges);
+            let mut kept = OutsKept::default();
             flat_map(input, move |node, path| {
                 let rt = rt.clone();
+                let outs = kept.get(&rt, node.form());
                 joined(join, node, path, move |node, path| {
-                    let first = steps(&rt, path.clone(), out_steps(&rt, &node), None);
+                    let first = steps(&rt, path.clone(), out_steps(&rt, &outs, &node), None);
                     Ok(if edges { chain(first, move || edges_of(&rt, &node, &path, None, false)) } else { first })
                 })
             })
@@ -168,9 +170,69 @@ pub fn pivot(rt: &Rt, oper: &OperRef, input: NodeGenr) -> Flow<NodeGenr> {
     })
 }
 
+/// How a property leads on in `-> *`.
+enum Leads {
+    /// It is a reference.
+    Ndef,
+    /// It holds references.
+    Ndefs,
+    /// To nodes of a form: by its items, by itself.
+    Forms(Option<Arc<str>>, Option<(Arc<str>, bool)>),
+}
+
+/// The properties of a form that lead on, in the form's order.
+struct Outs {
+    form: Arc<Form>,
+    names: Vec<Arc<str>>,
+    leads: Vec<Leads>,
+}
+
+impl Outs {
+    fn of(model: &Model, form: &Arc<Form>) -> Outs {
+        let mut outs = Outs { form: form.clone(), names: Vec::new(), leads: Vec::new() };
+        for (name, prop) in &form.props {
+            let lead = if prop.typ.ctor == CtorKind::Ndef {
+                Leads::Ndef
+            } else {
+                let item = prop.typ.array_type();
+                if item.is_some_and(|item| item.ctor == CtorKind::Ndef) {
+                    Leads::Ndefs
+                } else {
+                    let items = item.filter(|item| model.form(&item.name).is_some()).map(|item| item.name.clone());
+                    let whole = model.form(&prop.typ.name).map(|to| (to.name.clone(), prop.is_runt || to.is_runt));
+                    if items.is_none() && whole.is_none() {
+                        continue;
+                    }
+                    Leads::Forms(items, whole)
+                }
+            };
+            outs.names.push(name.clone());
+            outs.leads.push(lead);
+        }
+        outs
+    }
+}
+
+/// What was found out about the forms met so far.
+#[derive(Default)]
+struct OutsKept(HashMap<Arc<str>, Arc<Outs>>);
+
+impl OutsKept {
+    fn get(&mut self, rt: &Rt, form: &Arc<Form>) -> Arc<Outs> {
+        match self.0.get(&form.name) {
+            Some(outs) if Arc::ptr_eq(&outs.form, form) => outs.clone(),
+            _ => {
+                let outs = Arc::new(Outs::of(&rt.model(), form));
+                self.0.insert(form.name.clone(), outs.clone());
+                outs
+            }
+        }
+    }
+}
+
 /// `-> *`
-fn out_steps(rt: &Rt, node: &Node) -> Vec<Step> {
-    let (snap, model, form) = (rt.snap(), rt.model(), node.form());
+fn out_steps(rt: &Rt, outs: &Outs, node: &Node) -> Vec<Step> {
+    let (snap, form) = (rt.snap(), node.form());
     if &*form.name == "syn:tag" {
         let link = Map::new().with("type", "tag").with("tag", node.valu().clone()).with("reverse", true);
         return vec![(by_tag(snap, node.valu().clone(), None), link.into())];
@@ -180,29 +242,30 @@ fn out_steps(rt: &Rt, node: &Node) -> Vec<Step> {
         return vec![(by_ref(snap, n2), prop_link(&N2, false))];
     }
     let mut retn: Vec<Step> = Vec::new();
-    for (name, prop) in &form.props {
-        let Some(valu) = node.get(name) else { continue };
-        let link = prop_link(name, false);
-        if prop.typ.ctor == CtorKind::Ndef {
-            retn.push((by_ref(snap, valu), link));
-            continue;
-        }
-        if let Some(item) = prop.typ.array_type() {
-            let items = valu.as_list().unwrap_or_default();
-            if item.ctor == CtorKind::Ndef {
+    for (indx, valu) in node.pick(&outs.names) {
+        let link = prop_link(&outs.names[indx], false);
+        let (items, dest) = match &outs.leads[indx] {
+            Leads::Ndef => {
+                retn.push((by_ref(snap, valu), link));
+                continue;
+            }
+            Leads::Ndefs => {
+                let items = valu.as_list().unwrap_or_default();
                 retn.extend(items.iter().map(|item| (by_ref(snap, item.clone()), link.clone())));
                 continue;
             }
-            if model.form(&item.name).is_some() {
-                retn.extend(items.iter().map(|valu| (by_valu(snap, &item.name, valu.clone(), false), link.clone())));
-            }
+            Leads::Forms(items, dest) => (items, dest),
+        };
+        if let Some(to) = items {
+            let items = valu.as_list().unwrap_or_default();
+            retn.extend(items.iter().map(|valu| (by_valu(snap, to, valu.clone(), false), link.clone())));
         }
-        let Some(dest) = model.form(&prop.typ.name) else { continue };
-        if prop.is_runt || dest.is_runt {
-            retn.push((by_valu(snap, &dest.name, valu, true), link));
+        let Some((dest, is_runt)) = dest else { continue };
+        if *is_runt {
+            retn.push((by_valu(snap, dest, valu, true), link));
             continue;
         }
-        let (snap, dest, own) = (snap.clone(), dest.name.clone(), node.buid());
+        let (snap, dest, own) = (snap.clone(), dest.clone(), node.buid());
         let make = move || -> Flow<Nodes> {
             let found = snap.node_by_ndef(&dest, &valu)?.filter(|node| node.buid() != own);
             Ok(Box::new(found.into_iter().map(Ok)))

@@ -36,7 +36,7 @@ impl Block {
     ///
     /// Nothing where operators are measured: then each is run by itself.
     pub fn of(rt: &Rt, query: &Arc<Query>) -> Option<Block> {
-        if rt.shared().plan().is_some() { None } else { Block::new(query) }
+        if rt.shared().plan().is_some() || rt.shared().is_plain() { None } else { Block::new(query) }
     }
 
     fn new(query: &Arc<Query>) -> Option<Block> {

@@ -168,7 +168,11 @@ impl StormQuery {
     }
 
     fn shared(&self, sink: Arc<dyn Sink>) -> Arc<Shared> {
-        Shared::new(sink, self.cancel.clone(), self.task.clone())
+        let shared = Shared::new(sink, self.cancel.clone(), self.task.clone());
+        if self.opts.get("optimize").and_then(Value::as_bool) == Some(false) {
+            shared.set_plain();
+        }
+        shared
     }
 
     /// Runs the query on this thread and sends its messages.
@@ -287,9 +291,9 @@ impl StormQuery {
     pub fn count(&self) -> Result<u64> {
         let shared = self.shared(Arc::new(crate::rt::NoSink));
         let mut count = 0;
-        let done = self
-            .start(&shared)
-            .and_then(|(rt, mut genr)| crate::ops::count(&mut *genr, &mut count).map_err(|error| strays(&rt, error)));
+        let done = self.start(&shared).and_then(|(rt, mut genr)| {
+            crate::ops::count(&rt, &mut *genr, &mut count).map_err(|error| strays(&rt, error))
+        });
         shared.release();
         match done.map_err(Ctl::into_error) {
             Ok(()) | Err(None) => Ok(count),
