@@ -3,15 +3,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use futures::StreamExt;
 use myelin_cell::User as CellUser;
 use myelin_error::{Result, err};
 use myelin_telepath::{Todo, ValueStream};
 use myelin_value::{Map, Value};
-use tokio::sync::mpsc;
 
 use crate::Cortex;
-use crate::queries::MESSAGES;
+use crate::pipe::pipe;
 
 /// The one format of feeds.
 const FORMAT: &str = "syn.nodes";
@@ -77,21 +75,15 @@ impl Cortex {
         }
         let (query, user) = self.query(&caller, "", &Value::Null)?;
         let (task, guard) = self.begin("addNodes", &query, user)?;
-        let (tx, rx) = mpsc::channel(MESSAGES);
-        drop(tokio::task::spawn_blocking(move || {
-            let send = tx.clone();
-            let done = myelin_storm::run::on_big_stack(move || {
-                let gone = |_| err!("LinkShutDown", mesg = "The client is gone.");
-                query.feed(nodes.into_iter().map(Ok), |node| send.blocking_send(Ok(node)).map_err(gone))
-            });
-            if let Err(error) = done {
-                let _ = tx.blocking_send(Err(error));
+        let (tx, stream) = pipe(guard);
+        let tx = tx.until(&query.cancel);
+        myelin_storm::run::spawn(move || {
+            if let Err(error) = query.feed(nodes.into_iter().map(Ok), |node| tx.send(Ok(node), false)) {
+                let _ = tx.send(Err(error), true);
             }
             drop(task);
-        }));
-        let stream =
-            futures::stream::unfold((rx, guard), async |(mut rx, guard)| Some((rx.recv().await?, (rx, guard))));
-        Ok(stream.boxed())
+        })?;
+        Ok(stream)
     }
 
     /// Adds one node to the user's view; the node.

@@ -11,6 +11,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use myelin_error::{Result, err};
 use myelin_storm::Sink;
+use myelin_storm::rt::Cancel;
 use myelin_telepath::ValueStream;
 use myelin_value::Value;
 use parking_lot::{Condvar, Mutex};
@@ -39,10 +40,20 @@ struct Pipe {
     wake: Notify,
 }
 
+/// How often a query that waits for its client looks whether it was cancelled.
+const LOOK: Duration = Duration::from_millis(100);
+
 /// The query's end. The stream ends when it is dropped.
-pub struct Sender(Arc<Pipe>);
+pub struct Sender(Arc<Pipe>, Option<Arc<Cancel>>);
 
 impl Sender {
+    /// Waits for the client no longer than until the query is cancelled.
+    #[must_use]
+    pub fn until(mut self, cancel: &Arc<Cancel>) -> Sender {
+        self.1 = Some(cancel.clone());
+        self
+    }
+
     /// Sends an item; `now` when it should not wait for others.
     ///
     /// # Errors
@@ -51,7 +62,14 @@ impl Sender {
         let mut state = self.0.state.lock();
         while state.queue.len() >= MAX_WAITING && !state.dropped {
             self.0.wake.notify_one();
-            self.0.room.wait(&mut state);
+            let Some(cancel) = &self.1 else {
+                self.0.room.wait(&mut state);
+                continue;
+            };
+            self.0.room.wait_for(&mut state, LOOK);
+            if cancel.is_cancelled() {
+                return Err(err!("TaskCancelled", mesg = "The query was cancelled."));
+            }
         }
         if state.dropped {
             return Err(err!("LinkShutDown", mesg = "The client is gone."));
@@ -133,7 +151,7 @@ pub fn pipe(guard: impl Send + 'static) -> (Sender, ValueStream) {
         let item = ready.pop_front()?;
         Some((item, (receiver, ready, guard)))
     });
-    (Sender(pipe), stream.boxed())
+    (Sender(pipe, None), stream.boxed())
 }
 
 #[cfg(test)]

@@ -9,14 +9,10 @@ use myelin_storm::StormQuery;
 use myelin_storm::rt::{Cancel, NoSink};
 use myelin_telepath::ValueStream;
 use myelin_value::{Map, Value};
-use tokio::sync::mpsc;
 
 use crate::Cortex;
 use crate::host::QueryUser;
-use crate::pipe::pipe;
-
-/// How many messages wait for a client before its query waits too.
-pub(crate) const MESSAGES: usize = 512;
+use crate::pipe::{Sender, pipe};
 
 /// How many queries of clients run at once; others wait their turn.
 const QUERIES: usize = 512;
@@ -186,7 +182,7 @@ impl Cortex {
         let (tx, stream) = pipe(guard);
         let permit = permit().await;
         myelin_storm::run::spawn(move || {
-            let tx = Arc::new(tx);
+            let tx = Arc::new(tx.until(&query.cancel));
             if let Err(error) = query.run(tx.clone()) {
                 let _ = tx.send(Err(error), true);
             }
@@ -259,21 +255,15 @@ impl Cortex {
         let (query, user) = self.query(&caller, &text, &opts)?;
         self.await_offset(&query.opts).await?;
         let (task, guard) = self.begin("storm", &query, user)?;
-        let (tx, rx) = mpsc::channel(MESSAGES);
-        drop(tokio::task::spawn_blocking(move || {
-            let pieces = tx.clone();
-            let gone = |_| err!("LinkShutDown", mesg = "The client is gone.");
-            let done = myelin_storm::run::on_big_stack(move || {
-                query.podes(|_, _, pode| pieces.blocking_send(Ok(pode)).map_err(gone))
-            });
-            if let Err(error) = done {
-                let _ = tx.blocking_send(Err(error));
+        let (tx, stream) = pipe(guard);
+        let tx = tx.until(&query.cancel);
+        myelin_storm::run::spawn(move || {
+            if let Err(error) = query.podes(|_, _, pode| tx.send(Ok(pode), false)) {
+                let _ = tx.send(Err(error), true);
             }
             drop(task);
-        }));
-        let stream =
-            futures::stream::unfold((rx, guard), async |(mut rx, guard)| Some((rx.recv().await?, (rx, guard))));
-        Ok(stream.boxed())
+        })?;
+        Ok(stream)
     }
 
     /// The nodes of a query as they are exported: packed, with the edges among them.
@@ -287,20 +277,15 @@ impl Cortex {
         }
         self.await_offset(&query.opts).await?;
         let (task, guard) = self.begin("storm:export", &query, user)?;
-        let (tx, rx) = mpsc::channel(MESSAGES);
-        drop(tokio::task::spawn_blocking(move || {
-            let done = myelin_storm::run::on_big_stack({
-                let tx = tx.clone();
-                move || export(&query, &tx)
-            });
-            if let Err(error) = done {
-                let _ = tx.blocking_send(Err(error));
+        let (tx, stream) = pipe(guard);
+        let tx = tx.until(&query.cancel);
+        myelin_storm::run::spawn(move || {
+            if let Err(error) = export(&query, &tx) {
+                let _ = tx.send(Err(error), true);
             }
             drop(task);
-        }));
-        let stream =
-            futures::stream::unfold((rx, guard), async |(mut rx, guard)| Some((rx.recv().await?, (rx, guard))));
-        Ok(stream.boxed())
+        })?;
+        Ok(stream)
     }
 }
 
@@ -335,9 +320,9 @@ pub(crate) fn export_nodes(query: &StormQuery) -> Result<impl Iterator<Item = Re
     }))
 }
 
-fn export(query: &StormQuery, tx: &mpsc::Sender<Result<Value>>) -> Result<()> {
+fn export(query: &StormQuery, tx: &Sender) -> Result<()> {
     for pode in export_nodes(query)? {
-        if tx.blocking_send(Ok(pode?)).is_err() {
+        if tx.send(Ok(pode?), false).is_err() {
             return Ok(());
         }
     }
