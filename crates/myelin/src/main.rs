@@ -11,6 +11,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+/// Values travel between threads: what one allocates another frees.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The Synapse intelligence platform in one binary.
 #[derive(Parser)]
 #[command(name = "myelin", version, about)]

@@ -94,19 +94,22 @@ impl Session {
     /// Runs a query and prints its messages. Ctrl-C cancels it by closing its stream.
     async fn storm(&mut self, text: &str) -> Result<bool> {
         let todo = Todo::new("storm").arg(text).kw("opts", self.opts.clone());
-        let mut mesgs = self.proxy.genr(todo).await?;
-        let mut good = true;
-        loop {
-            tokio::select! {
-                mesg = mesgs.next() => match mesg {
-                    Some(mesg) => good &= self.printer.mesg(&mesg?),
-                    None => return Ok(good),
-                },
-                _ = tokio::signal::ctrl_c() => {
-                    self.printer.line("<cancelled>");
-                    return Ok(false);
-                }
+        let printer = &mut self.printer;
+        let run = async {
+            let mut mesgs = self.proxy.genr(todo).await?;
+            let mut good = true;
+            while let Some(mesg) = mesgs.next().await {
+                good &= printer.mesg(&mesg?);
             }
-        }
+            Ok(good)
+        };
+        let done = tokio::select! {
+            done = run => Some(done),
+            _ = tokio::signal::ctrl_c() => None,
+        };
+        done.unwrap_or_else(|| {
+            self.printer.line("<cancelled>");
+            Ok(false)
+        })
     }
 }
