@@ -155,9 +155,13 @@ impl Scan {
             }
         }
         let Span::Range(min, max) = &self.span else { return Ok(false) };
-        let max = padded(max);
         let walk = if self.reverse { before(key) } else { after(key) };
         let Some(from) = walk else { return Ok(false) };
+        if min == max {
+            let walk = if self.reverse { Walk::PrefixFromRev(&from, min) } else { Walk::PrefixFrom(&from, min) };
+            return take(&self.txn, self.table, walk, self.batch, bytes, ends);
+        }
+        let max = padded(max);
         let walk = if self.reverse { Walk::RangeRev(&from, Some(min)) } else { Walk::Range(&from, Some(&max)) };
         take(&self.txn, self.table, walk, self.batch, bytes, ends)
     }
@@ -175,6 +179,10 @@ fn fill(
     match span {
         Span::Key(key) if reverse => take(txn, table, Walk::DupsRev(key), batch, bytes, ends),
         Span::Key(key) => take(txn, table, Walk::Dups(key), batch, bytes, ends),
+        Span::Range(min, max) if min == max => {
+            let walk = if reverse { Walk::PrefixRev(min) } else { Walk::Prefix(min) };
+            take(txn, table, walk, batch, bytes, ends)
+        }
         Span::Range(min, max) => {
             let max = padded(max);
             let walk = if reverse { Walk::RangeRev(&max, Some(min)) } else { Walk::Range(min, Some(&max)) };
