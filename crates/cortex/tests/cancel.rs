@@ -46,7 +46,7 @@ const PLACES: &[&str] = &[
     "while (true) { inet:fqdn -> * }",
     "view.exec $lib.view.get().iden { while (true) { } }",
     "runas root { $lib.time.sleep(1000) }",
-    "switch foo { foo: { while (true) { } } }",
+    "$x=foo switch $x { foo: { while (true) { } } }",
     "inet:fqdn | tree { $lib.time.sleep(1000) }",
     "$lib.view.get().getEdges() while (true) { }",
 ];
