@@ -17,7 +17,7 @@ const QUERIES: u64 = 400;
 /// After so many queries the hosts are made anew.
 const RENEW: u64 = 100;
 /// After how long a query is ended. It has no comparable answer then.
-const LIMIT: Duration = Duration::from_secs(5);
+const LIMIT: Duration = Duration::from_secs(1);
 
 struct Pair {
     quick: Bench,
@@ -115,9 +115,10 @@ fn differs_anyway(text: &str) -> bool {
 
 fn compare(forked: bool, queries: impl Fn(&mut Dice) -> String) {
     let (mut pair, mut fresh) = (Pair::new(forked), true);
-    let (mut nodes, mut ended) = (0, 0);
+    let (mut nodes, mut ended, mut all) = (0, 0, 0);
     for seed in seeds(QUERIES) {
         let text = queries(&mut Dice(seed));
+        all += 1;
         if seed % RENEW == 0 && !fresh {
             pair = Pair::new(forked);
         }
@@ -145,7 +146,7 @@ fn compare(forked: bool, queries: impl Fn(&mut Dice) -> String) {
             }
         }
     }
-    assert!(ended < 20, "{ended} queries had to be ended");
+    assert!(ended * 5 < all, "{ended} of {all} queries had to be ended");
     assert!(nodes > 100, "all queries together gave {nodes} nodes");
 }
 
