@@ -45,6 +45,18 @@ impl Drop for Guard {
     }
 }
 
+/// Tells the client when a query ends in a way that was not foreseen.
+struct SaysPanic(Arc<Sender>);
+
+impl Drop for SaysPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let mesg = Value::list([Value::from("err"), myelin_storm::run::failed().pack()]);
+            let _ = self.0.send(Ok(mesg), true);
+        }
+    }
+}
+
 impl Cortex {
     /// A query of a user who has logged in, ready to run. The options may name another user and a view.
     ///
@@ -183,6 +195,7 @@ impl Cortex {
         let permit = permit().await;
         myelin_storm::run::spawn(move || {
             let tx = Arc::new(tx.until(&query.cancel));
+            let _says = SaysPanic(tx.clone());
             if let Err(error) = query.run(tx.clone()) {
                 let _ = tx.send(Err(error), true);
             }

@@ -289,7 +289,7 @@ impl LayerLift {
                 return Ok(true);
             }
             self.walked = self.walked.wrapping_add(1);
-            if self.walked % STOP_ROWS == 0 {
+            if self.walked.is_multiple_of(STOP_ROWS) {
                 Stop::check(self.stop.as_ref())?;
             }
         }
@@ -315,11 +315,11 @@ impl LayerLift {
     /// # Errors
     /// What reading fails with.
     pub(crate) fn count(mut self) -> Result<u64> {
-        let mut count = 0;
+        let mut count: u64 = 0;
         if !matches!(self.filter, Filter::None) {
             while self.advance()? {
                 count += 1;
-                if count % u64::from(STOP_ROWS) == 0 {
+                if count.is_multiple_of(u64::from(STOP_ROWS)) {
                     Stop::check(self.stop.as_ref())?;
                 }
             }

@@ -197,11 +197,11 @@ pub(crate) fn count(txn: &ReadTxn, table: Table, span: &Span, go_on: impl Fn() -
         Span::Key(key) => txn.dup_count(table, key),
         Span::Range(min, max) if min == max => txn.count_prefix(table, min),
         Span::Range(min, max) => {
-            let mut count = 0;
+            let mut count: u64 = 0;
             for row in txn.scan(table, Walk::Range(min, Some(&padded(max))))? {
                 row?;
                 count += 1;
-                if count % COUNT_ROWS == 0 {
+                if count.is_multiple_of(COUNT_ROWS) {
                     go_on()?;
                 }
             }

@@ -119,7 +119,7 @@ fn compare(forked: bool, queries: impl Fn(&mut Dice) -> String) {
     for seed in seeds(QUERIES) {
         let text = queries(&mut Dice(seed));
         all += 1;
-        if seed % RENEW == 0 && !fresh {
+        if seed.is_multiple_of(RENEW) && !fresh {
             pair = Pair::new(forked);
         }
         fresh = false;

@@ -38,7 +38,6 @@ impl From<Error> for Lost {
 }
 
 /// What the reading task found.
-#[expect(clippy::large_enum_variant, reason = "nearly every item is an entry")]
 enum Item {
     Entry(Incoming, OwnedSemaphorePermit),
     /// Everything the leader had has been sent.
