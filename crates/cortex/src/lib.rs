@@ -22,6 +22,7 @@ pub mod perms;
 mod pipe;
 pub mod queries;
 mod runt;
+mod schemas;
 mod service;
 pub mod stack;
 mod sync;

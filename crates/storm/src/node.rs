@@ -290,28 +290,15 @@ impl Node {
     }
 
     fn placed(&self, data: &NodeData) -> Value {
-        let mut retn: IndexMap<Arc<str>, Map> = IndexMap::new();
-        let mut slot = |layer: &Arc<str>, key: &str, name: Value| {
-            let map = retn.entry(layer.clone()).or_default();
-            let mut items: Vec<Value> = map.get(key).and_then(Value::as_list).unwrap_or_default().to_vec();
-            items.push(name);
-            map.insert(key, Value::list(items));
-        };
-        for (name, (_, layer)) in &data.props {
-            slot(layer, "props", Value::from(name));
-        }
-        for (name, (_, layer)) in &data.tags {
-            slot(layer, "tags", Value::from(name));
-        }
-        for (tag, props) in &data.tagprops {
-            for (name, (_, layer)) in props {
-                slot(layer, "tagprops", Value::list([Value::from(tag), Value::from(name)]));
-            }
-        }
-        if let Some(layer) = &data.ndef_layer {
-            retn.entry(layer.clone()).or_default().insert("ndef", self.0.form.name.clone());
-        }
-        Value::from(retn.into_iter().map(|(layer, map)| (Value::from(layer), Value::from(map))).collect::<Map>())
+        let props = data.props.iter().map(|(name, (_, layer))| (Value::from(name), Value::from(layer)));
+        let tags = data.tags.iter().map(|(name, (_, layer))| (Value::from(name), Value::from(layer)));
+        let tagprops = data.tagprops.iter().map(|(tag, props)| {
+            let props = props.iter().map(|(name, (_, layer))| (Value::from(name), Value::from(layer)));
+            (Value::from(tag), Value::from(props.collect::<Map>()))
+        });
+        let (tags, props, tagprops): (Map, Map, Map) = (tags.collect(), props.collect(), tagprops.collect());
+        let ndef = data.ndef_layer.clone();
+        Value::from(Map::new().with("ndef", ndef).with("tags", tags).with("props", props).with("tagprops", tagprops))
     }
 
     /// Node data set in this query, before storage is asked.

@@ -99,14 +99,15 @@ pub struct Shared {
     plain: std::sync::atomic::AtomicBool,
     warned: Mutex<HashSet<String>>,
     scopes: Mutex<Vec<Weak<RtInner>>>,
+    queries: Mutex<Vec<Weak<QueryObj>>>,
     ext: Mutex<HashMap<String, Arc<dyn Any + Send + Sync>>>,
 }
 
 impl Shared {
     /// For a new query.
     pub fn new(sink: Arc<dyn Sink>, cancel: Arc<Cancel>, task: String) -> Arc<Shared> {
-        let (plan, plain, warned, scopes, ext) = Default::default();
-        Arc::new(Shared { sink, cancel, task, plan, plain, warned, scopes, ext })
+        let (plan, plain, warned, scopes, queries, ext) = Default::default();
+        Arc::new(Shared { sink, cancel, task, plan, plain, warned, scopes, queries, ext })
     }
 
     /// Measures the operators from now on.
@@ -159,6 +160,20 @@ impl Shared {
             let vars = std::mem::take(&mut *scope.vars.lock());
             drop(vars);
         }
+        let queries = std::mem::take(&mut *self.queries.lock());
+        queries.iter().filter_map(Weak::upgrade).for_each(|query| query.release());
+    }
+
+    /// Notes an embedded query. One that is kept in a list or a dictionary which it sees itself makes a circle that only
+    /// [`Shared::release`] breaks. Those that are gone are forgotten whenever their number could have doubled.
+    pub fn note_query(&self, query: &Arc<QueryObj>) {
+        let mut queries = self.queries.lock();
+        if queries.len() == queries.capacity() {
+            queries.retain(|query| query.strong_count() > 0);
+            let room = queries.len().max(16);
+            queries.reserve(room);
+        }
+        queries.push(Arc::downgrade(query));
     }
 }
 
@@ -588,7 +603,7 @@ impl Rt {
     /// An error with its place in the text, unless it has one.
     pub fn at(&self, span: Span, error: Ctl) -> Ctl {
         match error {
-            Ctl::Err(error) if error.get("highlight").is_none() => {
+            Ctl::Err(error) if error.get("highlight").is_none() && !is_foreign(error.name()) => {
                 Ctl::Err(error.with("highlight", highlight(&self.0.query, span)))
             }
             other => other,
@@ -626,6 +641,22 @@ pub fn highlight(query: &Query, span: Span) -> Value {
         .with("columns", pair(at.columns))
         .with("offsets", pair(at.offsets))
         .into()
+}
+
+/// Whether the name of an error is one of the language that the original is written in. They come without a place.
+fn is_foreign(name: &str) -> bool {
+    matches!(
+        name,
+        "AssertionError"
+            | "AttributeError"
+            | "IndexError"
+            | "KeyError"
+            | "LookupError"
+            | "OverflowError"
+            | "TypeError"
+            | "UnicodeDecodeError"
+            | "ValueError"
+    )
 }
 
 /// The hash that names a query text.
@@ -817,7 +848,7 @@ impl Rt {
         Genr::from_fn(move || {
             if genr.is_none() {
                 let parsed = rt.parse(&query.text)?;
-                genr = Some(rt.beside(&parsed, query.vars.clone())?.execute()?);
+                genr = Some(rt.beside(&parsed, query.vars())?.execute()?);
             }
             match &mut genr {
                 Some(genr) => Ok(genr.next()?.map(|(node, _)| Item::Node(node))),

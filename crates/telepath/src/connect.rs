@@ -99,7 +99,7 @@ impl Target {
                     let path = path.to_string_lossy().into_owned();
                     Err(match e.kind() {
                         std::io::ErrorKind::NotFound => {
-                            err!("NoSuchPath", mesg = format!("Cell path does not exist: {path}"), path = path)
+                            err!("NoSuchPath", mesg = format!("Cell path does not exist: {path}"))
                         }
                         _ => err!("LinkErr", mesg = format!("Cell path is not listening: {path} ({e})"), path = path),
                     })

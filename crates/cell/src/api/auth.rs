@@ -182,8 +182,10 @@ fn checks(t: Table) -> Table {
     });
     let t = admin(t, "isUserAllowed", "iden, perm, gateiden=None, default=False", |api, args| {
         let Some(user) = api.cell().auth().user(args.str("iden")?) else { return Ok(Value::Bool(false)) };
-        let (default, gate) = (args.get("default").as_bool(), args.opt_str("gateiden")?);
-        Ok(user.allowed_or(&perm_of(args, "perm")?, default, gate, false).map_or(Value::Null, Value::Bool))
+        let (default, gate) = (args.get("default"), args.opt_str("gateiden")?);
+        // What is given for the default is what comes back, whatever it is.
+        let allowed = user.allowed_or(&perm_of(args, "perm")?, default.as_bool(), gate, false);
+        Ok(allowed.map_or_else(|| default.clone(), Value::Bool))
     });
     admin(t, "isRoleAllowed", "iden, perm, gateiden=None", |api, args| {
         let Some(role) = api.cell().auth().role(args.str("iden")?) else { return Ok(Value::Bool(false)) };

@@ -4,7 +4,6 @@ use myelin_error::{Result, err};
 use myelin_value::{Iden, Map, Value, rand_guid};
 
 use super::passwd::{check_legacy, check_shadow, make_shadow};
-use super::ruler::Rule;
 use super::{Auth, NEXSIDEN, Role, User};
 use crate::version::now;
 
@@ -31,16 +30,19 @@ pub(super) fn norm_email(valu: &Value) -> Result<Option<String>> {
 
 /// Fails with `SchemaViolation` unless a value is a list of rules.
 pub fn check_rules(rules: &Value) -> Result<()> {
-    let good = rules.as_list().is_some_and(|rules| {
-        rules.iter().all(|rule| {
-            Rule::from_value(rule).is_some_and(|rule| !rule.path.is_empty())
-                && rule.as_list().is_some_and(|rule| rule.len() == 2)
-        })
-    });
-    if good {
-        return Ok(());
+    let bad = |name: String| err!("SchemaViolation", mesg = "Rules must be a list of [bool, [str, ...]].", name = name);
+    for (indx, rule) in rules.as_list().ok_or_else(|| bad("data".to_owned()))?.iter().enumerate() {
+        let place = format!("data[{indx}]");
+        let Some([allow, path]) = rule.as_list() else { return Err(bad(place)) };
+        if allow.as_bool().is_none() {
+            return Err(bad(format!("{place}[0]")));
+        }
+        let parts = path.as_list().filter(|parts| !parts.is_empty()).ok_or_else(|| bad(format!("{place}[1]")))?;
+        if let Some(indx) = parts.iter().position(|part| !part.is_text()) {
+            return Err(bad(format!("{place}[1][{indx}]")));
+        }
     }
-    Err(err!("SchemaViolation", mesg = "Rules must be a list of [bool, [str, ...]]."))
+    Ok(())
 }
 
 fn check_iden(iden: &str) -> Result<()> {

@@ -397,7 +397,13 @@ impl User {
         let perm = perm.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(".");
         let mut mesg = format!("User '{}' ({}) must have permission {perm}", self.name(), self.0.iden);
         if let Some(iden) = gateiden {
-            let kind = self.0.gates.read().get(iden).map(|gate| gate.kind.clone()).unwrap_or_default();
+            let Some(kind) = self.0.gates.read().get(iden).map(|gate| gate.kind.clone()) else {
+                return err!(
+                    "NoSuchAuthGate",
+                    mesg = format!("There is no auth gate with the iden {iden}."),
+                    iden = iden
+                );
+            };
             mesg += &format!(" on object {iden} ({kind}).");
         }
         err!("AuthDeny", mesg = mesg, perm = perm, user = &self.0.iden, username = self.name())

@@ -8,6 +8,7 @@ mod values;
 
 use std::sync::Arc;
 
+use myelin_error::Error;
 use myelin_storm::item::Genr;
 use myelin_storm::{Flow, Item, Registry};
 use myelin_value::Value;
@@ -30,18 +31,18 @@ fn perm_parts(text: &str) -> Vec<&str> {
 
 /// Names and values as pairs.
 fn pairs(items: Vec<(String, Value)>) -> Genr {
-    let pair = |(name, valu): (String, Value)| Item::list([Item::from(name), Item::deep(&valu)]);
+    let pair = |(name, valu): (String, Value)| Item::list([Item::from(name), Item::stored(&valu)]);
     Genr::of(items.into_iter().map(pair).collect::<Vec<_>>())
 }
 
 /// An entry of a record as an item; nothing when it has no such entry.
 fn entry(record: &myelin_value::Map, name: &str) -> Flow<Option<Item>> {
-    Ok(record.get(name).map(Item::deep))
+    Ok(record.get(name).map(Item::stored))
 }
 
 /// The rules of somebody as a list that a query may change.
 fn rules_item(rules: Vec<Value>) -> Item {
-    Item::deep(&Value::from(rules))
+    Item::stored(&Value::from(rules))
 }
 
 /// Takes a rule out of a list by its place, negative ones from the end.
@@ -50,7 +51,10 @@ fn pop_at(rules: &mut Vec<Value>, indx: i64, who: &str) -> Flow<Value> {
     let at = if indx < 0 { size + indx } else { indx };
     match usize::try_from(at).ok().filter(|at| *at < rules.len()) {
         Some(at) => Ok(rules.remove(at)),
-        None => myelin_storm::fail!("BadArg", mesg = format!("{who} has {size} rules only.")),
+        None => {
+            let name = if indx < 0 { "IndexError" } else { "BadArg" };
+            Err(Error::mesg(name, format!("{who} has {size} rules only.")).into())
+        }
     }
 }
 

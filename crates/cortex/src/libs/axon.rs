@@ -113,7 +113,15 @@ static BYTES: LibDef = LibDef {
         FuncDef::rw("upload", &[Arg::req("genr")], |rt, _, args| upload(rt, &args, Known::Yes)),
         FuncDef::ro("fromints", &[Arg::req("ints")], |rt, _, args| {
             let mut byts = Vec::new();
-            for item in args.item(0).tovec(rt)? {
+            if args.is_null(0) {
+                myelin_storm::fail!("BadArg", mesg = "Bytes are made of a list of integers.");
+            }
+            // Of a dictionary, Python reads the keys.
+            let items = match args.item(0).entries() {
+                Some(entries) => entries.into_iter().map(|(key, _)| Item::Val(key)).collect(),
+                None => args.item(0).tovec(rt)?,
+            };
+            for item in items {
                 let int = item.toi64(rt).map_err(|error| match error.err() {
                     Some(error) => err!("BadArg", mesg = error.message()).into(),
                     None => error,

@@ -8,7 +8,7 @@ use myelin_storm::{Arg, Args, Flow, FuncDef, Item, LibDef, Registry, Rt};
 use myelin_value::{Map, Value};
 use parking_lot::Mutex;
 
-use super::util::{core, data, this};
+use super::util::{confirm_gate, core, data, this, user};
 use crate::agenda::period::{self, Times};
 
 const PREFIX: Arg = Arg::req("prefix");
@@ -36,8 +36,7 @@ static LIB: LibDef = LibDef {
         FuncDef::rw("move", &[PREFIX, Arg::req("view")], |rt, _, args| {
             let iden = matching(rt, &args, "set")?;
             let view = args.str(rt, 1)?;
-            core(rt)?.stack.require_view(&view)?;
-            rt.confirm(&["view", "read"], Some(&view))?;
+            readable(rt, &view)?;
             Ok(data(core(rt)?.cron.relocate(&iden, &view)?))
         }),
         FuncDef::rw("enable", &[PREFIX], |rt, _, args| {
@@ -125,6 +124,12 @@ fn job(def: Map) -> Item {
     Item::obj(Job(Mutex::new(def)))
 }
 
+/// Refuses a view that the user may not read, whatever powers the query has: the job will run on their behalf.
+fn readable(rt: &Rt, view: &str) -> Flow<()> {
+    core(rt)?.stack.require_view(view)?;
+    Ok(user(rt)?.confirm(&["view", "read"], Some(view))?)
+}
+
 /// The one job whose iden begins so and which the user may treat so.
 fn matching(rt: &Rt, args: &Args, perm: &str) -> Flow<String> {
     let prefix = args.str(rt, 0)?;
@@ -182,8 +187,8 @@ fn push(rt: &Rt, opts: &Map, times: Times, pool: bool) -> Flow<Item> {
     if let Some(iden) = opts.get("iden").filter(|iden| iden.is_truthy()) {
         cdef.insert("iden", iden.clone());
     }
-    rt.confirm(&["cron", "add"], Some(&view))?;
-    core(rt)?.stack.require_view(&view)?;
+    confirm_gate(rt, &["cron", "add"], Some(&view))?;
+    readable(rt, &view)?;
     let def = core(rt)?.cron.add(cdef)?;
     Ok(job(def.as_map().cloned().unwrap_or_default()))
 }

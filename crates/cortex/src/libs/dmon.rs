@@ -81,7 +81,7 @@ fn add(rt: &Rt, _lib: &Item, args: Args) -> Flow<Item> {
         Ok(())
     };
     if let Item::Query(query) = args.item(0) {
-        keep(&query.vars)?;
+        keep(&query.vars())?;
     }
     keep(&rt.vars())?;
     let text = args.str(rt, 0)?;

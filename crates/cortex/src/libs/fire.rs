@@ -128,7 +128,7 @@ fn run(core: &Cortex, rt: &Rt, node: &Node, trigger: &Arc<Trigger>, vars: &[(&st
         .with("iden", trigger.iden())
         .with("type", "trigger");
     let mut all: Vec<(&str, Item)> = vars.iter().map(|(name, valu)| (*name, Item::from(valu.clone()))).collect();
-    all.push(("auto", Item::deep(&auto.into())));
+    all.push(("auto", Item::stored(&auto.into())));
     trigger.started();
     let scope = scope_in(rt, trigger.view(), rt.host().user(iden))?;
     let sub = scope.beside(&query, var_map(all))?;

@@ -168,6 +168,10 @@ fn cacheget(rt: &Rt, _lib: &Item, args: Args) -> Flow<Item> {
 
 fn notif(rt: &Rt, indx: i64, verb: &str) -> Flow<Value> {
     let mesg = core(rt)?.stores.jsonstor.notif(u64::try_from(indx).unwrap_or(u64::MAX))?;
+    if mesg.is_null() {
+        // The original answers with the error of the language it is written in.
+        myelin_storm::fail!("IndexError", mesg = format!("There is no notification {indx}."));
+    }
     rt.warn_once(&format!("$lib.notifications.{verb}() is deprecated."))?;
     let own = mesg.at(0).and_then(Value::as_str) == Some(rt.user().iden());
     if !own && !rt.is_admin(None) {

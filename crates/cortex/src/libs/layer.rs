@@ -80,7 +80,7 @@ static DEF: TypeDef = TypeDef {
         FuncDef::ro("getNodeData", &[Arg::req("nodeid")], get_data),
         FuncDef::ro("getNodeDataValu", &[Arg::req("nodeid"), Arg::req("name")], |rt, this, args| {
             let (layer, buid) = (readable(rt, this)?, tobuid(rt, args.item(0))?);
-            Ok(Item::deep(&layer.node_data(&buid, &args.str(rt, 1)?)?.unwrap_or_default()))
+            Ok(Item::stored(&layer.node_data(&buid, &args.str(rt, 1)?)?.unwrap_or_default()))
         }),
         FuncDef::ro("getPropArrayCount", &[Arg::req("propname"), Arg::opt("valu", Dflt::Undef)], |rt, this, args| {
             let counted = Counted::array(rt, &args.str(rt, 0)?)?;
@@ -487,7 +487,7 @@ fn prop_values(rt: &Rt, this: &Item, args: Args) -> Flow<Item> {
     let (form, name) = form_and_prop(prop);
     let mut walk = layer.valu_walk(form.as_deref(), name.as_deref(), prop.typ.stortype)?;
     Ok(genr(move || match &mut walk {
-        Some(walk) => Ok(walk.next_valu()?.map(|(_, valu)| Item::deep(&valu))),
+        Some(walk) => Ok(walk.next_valu()?.map(|(_, valu)| Item::stored(&valu))),
         None => Ok(None),
     }))
 }
@@ -550,7 +550,7 @@ fn edited(rt: &Rt, this: &Item, _args: Args) -> Flow<Item> {
 
 fn sode_item(layer: &graph::Layer, buid: &Buid) -> Flow<Item> {
     match layer.sode(buid)? {
-        Some(byts) => Ok(Item::deep(&graph::SodeRef::new(&byts).to_value()?)),
+        Some(byts) => Ok(Item::stored(&graph::SodeRef::new(&byts).to_value()?)),
         None => Ok(dict(Map::new())),
     }
 }
@@ -665,9 +665,9 @@ fn get_key(rt: &Rt, this: &Item, args: Args) -> Flow<Item> {
     let name = name.as_str().unwrap_or_default();
     let valu = this_obj(this)?.ldef.read().get(name).cloned();
     match name {
-        "pushs" => Ok(Item::deep(&synced(core(rt)?, &valu.unwrap_or_default(), "push", 0)?)),
-        "pulls" => Ok(Item::deep(&synced(core(rt)?, &valu.unwrap_or_default(), "pull", 0)?)),
-        _ => Ok(valu.map_or_else(|| args.item(1).clone(), |valu| Item::deep(&valu))),
+        "pushs" => Ok(Item::stored(&synced(core(rt)?, &valu.unwrap_or_default(), "push", 0)?)),
+        "pulls" => Ok(Item::stored(&synced(core(rt)?, &valu.unwrap_or_default(), "pull", 0)?)),
+        _ => Ok(valu.map_or_else(|| args.item(1).clone(), |valu| Item::stored(&valu))),
     }
 }
 

@@ -278,7 +278,7 @@ static TYPE: TypeDef = TypeDef {
         FuncDef::ro("repr", &[Arg::req("valu")], |rt, this, args| {
             let typ = this_type(this)?;
             let norm = norm_item(rt, typ, args.item(0))?;
-            Ok(Item::deep(&typ.repr(&rt.norm_cx(), &norm.value)?))
+            Ok(Item::stored(&typ.repr(&rt.norm_cx(), &norm.value)?))
         }),
     ],
     getters: &[

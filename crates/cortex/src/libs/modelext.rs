@@ -133,7 +133,7 @@ static LIB: LibDef = LibDef {
             ext.del_univ(&name)?;
             Ok(Item::NULL)
         }),
-        FuncDef::ro("getExtModel", &[], |rt, _, _| Ok(Item::deep(&core(rt)?.ext.pack()))),
+        FuncDef::ro("getExtModel", &[], |rt, _, _| Ok(Item::stored(&core(rt)?.ext.pack()))),
     ],
     consts: &[],
 };

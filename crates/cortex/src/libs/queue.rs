@@ -114,7 +114,7 @@ static PKG_QUEUES: TypeDef = TypeDef {
         FuncDef::ro("list", &[], |rt, this, _| {
             let pkgname = pkg_of(rt, this)?;
             let rows = core(rt)?.queues.list_packages(Some(&pkgname));
-            Ok(Item::Genr(Genr::of(rows.into_iter().map(|row| Item::deep(&row.into())).collect::<Vec<_>>())))
+            Ok(Item::Genr(Genr::of(rows.into_iter().map(|row| Item::stored(&row.into())).collect::<Vec<_>>())))
         }),
     ],
     getters: &[],
@@ -242,7 +242,7 @@ fn list(rt: &Rt, _lib: &Item, _args: Args) -> Flow<Item> {
     let mut rows = Vec::new();
     for row in core(rt)?.queues.list() {
         if rt.allowed(&["queue", "get"], Some(&gate_of(row.get_str("name").unwrap_or_default()))) {
-            rows.push(Item::deep(&Value::from(row)));
+            rows.push(Item::stored(&Value::from(row)));
         }
     }
     Ok(Item::list(rows))
@@ -379,7 +379,7 @@ impl StormObj for PkgVars {
     fn deref(&self, rt: &Rt, name: &Item) -> Flow<Option<Item>> {
         self.confirm(rt)?;
         let found = core(rt)?.vars.pkg_get(&self.0, &name.tostr(rt)?)?;
-        Ok(Some(found.map(|valu| Item::deep(&valu)).unwrap_or_default()))
+        Ok(Some(found.map(|valu| Item::stored(&valu)).unwrap_or_default()))
     }
 
     fn setitem(&self, rt: &Rt, name: &Item, valu: Item) -> Flow<()> {

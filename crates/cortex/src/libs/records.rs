@@ -14,7 +14,7 @@ static MACRO: LibDef = LibDef {
     path: "macro",
     funcs: &[
         FuncDef::rw("del", &[Arg::req("name")], |rt, _, args| {
-            Ok(Item::deep(&core(rt)?.macros.del(&args.str(rt, 0)?, &user(rt)?)?))
+            Ok(Item::stored(&core(rt)?.macros.del(&args.str(rt, 0)?, &user(rt)?)?))
         }),
         FuncDef::ro("get", &[Arg::req("name")], |rt, _, args| {
             let name = args.str(rt, 0)?;
@@ -79,14 +79,14 @@ static GRAPH: LibDef = LibDef {
         }),
         FuncDef::rw("add", &[Arg::req("gdef")], |rt, _, args| {
             let gdef = args.prim(rt, 0)?.as_map().cloned().unwrap_or_default();
-            Ok(Item::deep(&core(rt)?.graphs.add(gdef, &user(rt)?)?))
+            Ok(Item::stored(&core(rt)?.graphs.add(gdef, &user(rt)?)?))
         }),
         FuncDef::rw("del", &[Arg::req("iden")], |rt, _, args| {
             core(rt)?.graphs.del(&args.str(rt, 0)?, &user(rt)?)?;
             Ok(Item::NULL)
         }),
         FuncDef::ro("get", &[Arg::opt("iden", Dflt::Null)], |rt, _, args| match args.opt_str(rt, 0)? {
-            None => Ok(rt.graph().map_or(Item::NULL, |rules| Item::deep(&rules))),
+            None => Ok(rt.graph().map_or(Item::NULL, |rules| Item::stored(&rules))),
             Some(iden) => Ok(dict(graph(rt, &iden)?)),
         }),
         FuncDef::rw(
@@ -207,22 +207,22 @@ static GLOBALS: LibDef = LibDef {
         FuncDef::ro("get", &[Arg::req("name"), Arg::opt("default", Dflt::Null)], |rt, _, args| {
             let name = global_name(rt, &args)?;
             rt.confirm(&["globals", "get", &name], None)?;
-            Ok(core(rt)?.vars.get(&name)?.map_or_else(|| args.item(1).clone(), |valu| Item::deep(&valu)))
+            Ok(core(rt)?.vars.get(&name)?.map_or_else(|| args.item(1).clone(), |valu| Item::stored(&valu)))
         }),
         FuncDef::ro("list", &[], |rt, _, _| {
             let mut items = core(rt)?.vars.items()?;
             items.retain(|(name, _)| rt.allowed(&["globals", "get", name], None));
-            Ok(Item::list(items.into_iter().map(|(name, valu)| Item::list([Item::from(name), Item::deep(&valu)]))))
+            Ok(Item::list(items.into_iter().map(|(name, valu)| Item::list([Item::from(name), Item::stored(&valu)]))))
         }),
         FuncDef::rw("pop", &[Arg::req("name"), Arg::opt("default", Dflt::Null)], |rt, _, args| {
             let name = global_name(rt, &args)?;
             rt.confirm(&["globals", "pop", &name], None)?;
-            Ok(core(rt)?.vars.pop(&name)?.map_or_else(|| args.item(1).clone(), |valu| Item::deep(&valu)))
+            Ok(core(rt)?.vars.pop(&name)?.map_or_else(|| args.item(1).clone(), |valu| Item::stored(&valu)))
         }),
         FuncDef::rw("set", &[Arg::req("name"), Arg::req("valu")], |rt, _, args| {
             let (name, valu) = (global_name(rt, &args)?, args.prim(rt, 1)?);
             rt.confirm(&["globals", "set", &name], None)?;
-            Ok(Item::deep(&core(rt)?.vars.set(&name, valu)?))
+            Ok(Item::stored(&core(rt)?.vars.set(&name, valu)?))
         }),
     ],
     consts: &[],

@@ -74,7 +74,7 @@ fn eval(rt: &Rt, _lib: &Item, args: Args) -> Flow<Item> {
     let ast = myelin_storm_syntax::parse_eval(&text).map_err(|error| myelin_storm::run::bad_syntax(&error))?;
     let valu = compute(rt, &ast, None)?;
     match typ {
-        Some(typ) => Ok(Item::deep(&typ.norm(&rt.norm_cx(), &valu.tostor(rt, false)?)?.value)),
+        Some(typ) => Ok(Item::stored(&typ.norm(&rt.norm_cx(), &valu.tostor(rt, false)?)?.value)),
         None => Ok(valu),
     }
 }
@@ -148,7 +148,7 @@ fn run(rt: &Rt, _lib: &Item, args: Args) -> Flow<Item> {
     Ok(genr(move || {
         loop {
             match rx.recv_timeout(std::time::Duration::from_millis(100)) {
-                Ok(mesg) => return Ok(Some(Item::deep(&mesg))),
+                Ok(mesg) => return Ok(Some(Item::stored(&mesg))),
                 Err(mpsc::RecvTimeoutError::Disconnected) => return Ok(None),
                 Err(mpsc::RecvTimeoutError::Timeout) => {
                     if let Err(ctl) = rt.tick() {

@@ -30,7 +30,7 @@ static DEF: TypeDef = TypeDef {
     name: "trigger",
     funcs: &[
         FuncDef::rw("move", &[Arg::req("viewiden")], move_to),
-        FuncDef::ro("pack", &[], |_, this, _| Ok(Item::deep(&this_obj(this)?.0.read().clone().into()))),
+        FuncDef::ro("pack", &[], |_, this, _| Ok(Item::stored(&this_obj(this)?.0.read().clone().into()))),
         FuncDef::rw("set", &[Arg::req("name"), Arg::req("valu")], set),
     ],
     getters: &[],
@@ -70,7 +70,7 @@ impl StormObj for TriggerObj {
     }
 
     fn deref(&self, rt: &Rt, name: &Item) -> Flow<Option<Item>> {
-        let found = self.0.read().get(&name.tostr(rt)?).map(Item::deep);
+        let found = self.0.read().get(&name.tostr(rt)?).map(Item::stored);
         Ok(Some(found.unwrap_or_default()))
     }
 
@@ -160,7 +160,9 @@ fn add(rt: &Rt, _lib: &Item, args: Args) -> Flow<Item> {
 
 fn push_add(rt: &Rt, view: &str, tdef: Map) -> Flow<Item> {
     let core = core(rt)?;
-    let view = core.stack.require_view(view)?;
+    let Some(view) = core.stack.view(view) else {
+        fail!("NoSuchIden", mesg = format!("There is no view {view} for the trigger."), iden = view);
+    };
     let tdef = core.triggers.prepare(&view, tdef, user(rt)?.iden())?;
     let packed = core.stack.push_view(&view, "trigger:add", [tdef.into()])?;
     Ok(TriggerObj::of(&packed))

@@ -42,7 +42,7 @@ pub fn name_of(rt: &Rt, name: &Item) -> Flow<Arc<str>> {
 
 /// Data that a query may change as it likes, without changing where it came from.
 pub fn data(valu: impl Into<Value>) -> Item {
-    Item::deep(&valu.into())
+    Item::stored(&valu.into())
 }
 
 /// Refuses who lacks a permission, whatever its definition says of a default.
@@ -91,7 +91,7 @@ pub fn tuple(items: impl IntoIterator<Item = Value>) -> Item {
 
 /// A map as a dictionary that a query may change.
 pub fn dict(map: Map) -> Item {
-    Item::deep(&Value::from(map))
+    Item::stored(&Value::from(map))
 }
 
 /// The identifier of a node in any of the forms in which one may be given.

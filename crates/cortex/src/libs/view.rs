@@ -7,7 +7,7 @@ use std::sync::Arc;
 use myelin_error::err;
 use myelin_graph as graph;
 use myelin_model::StorCmpr;
-use myelin_storm::edit::{self, Editor};
+use myelin_storm::edit;
 use myelin_storm::item::{StormObj, TypeDef};
 use myelin_storm::store::{EditOp, NodeEdit};
 use myelin_storm::{Arg, Args, Dflt, Flow, FuncDef, Item, LibDef, Registry, Rt, fail};
@@ -67,7 +67,7 @@ static DEF: TypeDef = TypeDef {
         FuncDef::rw("insertChildFork", &[Arg::opt("name", Dflt::Null)], insert_child),
         FuncDef::rw("insertParentFork", &[Arg::opt("name", Dflt::Null)], insert_parent),
         FuncDef::rw("merge", &[Arg::opt("force", Dflt::Bool(false))], merge),
-        FuncDef::ro("pack", &[], |rt, this, _| Ok(Item::deep(&this_obj(this)?.value(rt)?))),
+        FuncDef::ro("pack", &[], |rt, this, _| Ok(Item::stored(&this_obj(this)?.value(rt)?))),
         FuncDef::ro("repr", &[], repr),
         FuncDef::rw("set", &[Arg::req("name"), Arg::req("valu")], set),
         quorum::METHODS[0],
@@ -237,23 +237,10 @@ fn add_node(rt: &Rt, this: &Item, args: Args) -> Flow<Item> {
         rt.confirm(&["node", "prop", "set", &format!("{form}:{name}")], Some(layer.iden()))?;
     }
     if obj.iden == *rt.snap().view_iden() {
-        return Ok(Item::from(add_with_props(rt, &form, &valu, &props)?));
+        return Ok(Item::from(edit::add_node_with(rt, &form, &valu, &props)?));
     }
-    add_with_props(&scope_in(rt, &obj.iden, None)?, &form, &valu, &props)?;
+    edit::add_node_with(&scope_in(rt, &obj.iden, None)?, &form, &valu, &props)?;
     Ok(Item::NULL)
-}
-
-fn add_with_props(rt: &Rt, form: &str, valu: &Value, props: &Map) -> Flow<myelin_storm::Node> {
-    let mut editor = Editor::new(rt);
-    let buid = editor.add_node(form, valu)?;
-    for (name, valu) in props.text_entries() {
-        editor.set(buid, name, valu)?;
-    }
-    editor.finish()?;
-    match rt.snap().node_by_buid(&buid)? {
-        Some(node) => Ok(node),
-        None => fail!("SynErr", mesg = format!("The node {form} was added and is gone already.")),
-    }
 }
 
 /// Applies edits in the form of the wire, with the triggers of the view.
@@ -347,7 +334,7 @@ fn get_key(rt: &Rt, this: &Item, args: Args) -> Flow<Item> {
     let name = args.str(rt, 0)?;
     let name = if &*name == "nomerge" { "protected" } else { &*name };
     match this_obj(this)?.vdef.read().get(name) {
-        Some(valu) => Ok(Item::deep(valu)),
+        Some(valu) => Ok(Item::stored(valu)),
         None => Ok(args.item(1).clone()),
     }
 }
@@ -491,7 +478,7 @@ fn set(rt: &Rt, this: &Item, args: Args) -> Flow<Item> {
     rt.confirm(&["view", "set", &name], Some(&obj.iden))?;
     let retn = core.stack.set_view(&view, &name, valu)?;
     obj.vdef.write().insert(&*name, retn.clone());
-    Ok(Item::deep(&retn))
+    Ok(Item::stored(&retn))
 }
 
 fn check_quorum(valu: &Value) -> Flow<()> {

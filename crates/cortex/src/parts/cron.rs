@@ -232,7 +232,7 @@ impl Cron {
             return Err(err!("DupIden", mesg = format!("Duplicate cron iden ({iden})"), iden = iden));
         }
         if myelin_value::Iden::from_hex(&iden).is_none() {
-            return Err(err!("SchemaViolation", mesg = "data.iden must be an iden", name = "iden"));
+            return Err(err!("SchemaViolation", mesg = "data.iden must be an iden", name = "data.iden"));
         }
         if let Some(unit) = unit_arg(cdef.get("incunit").unwrap_or(&Value::Null))? {
             cdef.insert("incunit", unit as i64);

@@ -18,6 +18,7 @@ use parking_lot::Mutex;
 
 use super::{Part, Pusher, now_millis};
 use crate::Cortex;
+use crate::schemas;
 
 /// Messages kept of each dmon.
 const LOG_SIZE: usize = 2000;
@@ -112,9 +113,8 @@ impl Dmons {
     }
 
     fn check(&self, ddef: &Map) -> Result<()> {
-        let Some(text) = ddef.get_str("storm") else {
-            return Err(err!("SchemaViolation", mesg = "data.storm must be string", name = "storm"));
-        };
+        schemas::check_map(&schemas::DMON, ddef)?;
+        let text = ddef.get_str("storm").unwrap_or_default();
         if let Some(user) = ddef.get_str("user") {
             self.auth.req_user(user)?;
         }
@@ -181,7 +181,15 @@ impl Dmons {
 }
 
 impl Dmon {
-    fn new(iden: String, ddef: Map) -> Arc<Dmon> {
+    /// A dmon of a definition; its query finds in `$auto` what runs it.
+    fn new(iden: String, mut ddef: Map) -> Arc<Dmon> {
+        let mut opts = ddef.get("stormopts").and_then(Value::as_map).cloned().unwrap_or_default();
+        let mut vars = opts.get("vars").and_then(Value::as_map).cloned().unwrap_or_default();
+        if !vars.contains("auto") {
+            vars.insert("auto", Map::new().with("iden", iden.as_str()).with("type", "dmon"));
+        }
+        opts.insert("vars", vars);
+        ddef.insert("stormopts", opts);
         let state = State { status: "initialized".to_owned(), count: 0, failed: false, log: VecDeque::new() };
         Arc::new(Dmon { iden, ddef: Mutex::new(ddef), state: Mutex::new(state), run: Mutex::default() })
     }
@@ -260,17 +268,12 @@ impl Dmon {
             self.set_status("fatal error: user locked");
             return Ok(false);
         };
-        let mut opts = ddef.get("stormopts").and_then(Value::as_map).cloned().unwrap_or_default();
+        let opts = ddef.get("stormopts").and_then(Value::as_map).cloned().unwrap_or_default();
         let view = opts.get("view").cloned().unwrap_or_default();
         if view.as_str().is_some_and(|view| core.stack.view(view).is_none()) {
             self.set_status("fatal error: invalid view");
             return Ok(false);
         }
-        let mut vars = opts.get("vars").and_then(Value::as_map).cloned().unwrap_or_default();
-        if !vars.contains("auto") {
-            vars.insert("auto", Map::new().with("iden", self.iden.as_str()).with("type", "dmon"));
-        }
-        opts.insert("vars", vars);
         let text = ddef.get_str("storm").unwrap_or_default();
         let (mut query, user) = core.query(&user, text, &opts.into())?;
         query.cancel = cancel.clone();

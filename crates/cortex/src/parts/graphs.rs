@@ -8,6 +8,7 @@ use myelin_value::{Map, Value, rand_guid};
 
 use super::easyperm::{self, Level};
 use super::{Part, Pusher, now_millis};
+use crate::schemas;
 
 /// The graph projections of a cortex.
 pub struct Graphs {
@@ -82,42 +83,22 @@ impl Graphs {
     }
 }
 
-/// Checks a definition and fills in what it lacks.
+/// Checks a definition and the queries in it, and fills in what it lacks.
 fn complete(gdef: &mut Map) -> Result<()> {
-    if !gdef.get("name").is_some_and(Value::is_text) {
-        return Err(err!("SchemaViolation", mesg = "A graph projection needs a name.", name = "name"));
-    }
-    for key in ["forms"] {
-        if gdef.get(key).is_some_and(|valu| valu.as_map().is_none()) {
-            return Err(err!(
-                "SchemaViolation",
-                mesg = format!("The {key} of a graph projection are a dictionary."),
-                name = key
-            ));
-        }
-    }
-    for key in ["pivots", "filters"] {
-        match gdef.get(key) {
-            None => drop(gdef.insert(key, Value::empty_list())),
-            Some(Value::List(_)) => {}
-            Some(_) => {
-                return Err(err!(
-                    "SchemaViolation",
-                    mesg = format!("The {key} of a graph projection are a list of queries."),
-                    name = key
-                ));
+    *gdef = schemas::check_map(&schemas::GRAPH, gdef)?;
+    check_queries(gdef)
+}
+
+/// Refuses a projection with Storm that cannot be parsed.
+pub fn check_queries(gdef: &Map) -> Result<()> {
+    let forms = gdef.get("forms").and_then(Value::as_map);
+    let rules = std::iter::once(gdef)
+        .chain(forms.into_iter().flat_map(|forms| forms.iter().filter_map(|(_, rule)| rule.as_map())));
+    for rule in rules {
+        for key in ["filters", "pivots"] {
+            for query in rule.get(key).and_then(Value::as_list).unwrap_or_default() {
+                myelin_storm::run::parse(query.as_str().unwrap_or_default())?;
             }
-        }
-    }
-    for (key, dflt) in [
-        ("refs", Value::from(false)),
-        ("edges", Value::from(true)),
-        ("edgelimit", Value::from(3000)),
-        ("filterinput", Value::from(true)),
-        ("yieldfiltered", Value::from(false)),
-    ] {
-        if !gdef.contains(key) {
-            gdef.insert(key, dflt);
         }
     }
     Ok(())

@@ -13,11 +13,11 @@ use myelin_error::{Result, err};
 use myelin_model::Model;
 use myelin_slab::Slab;
 use myelin_slab::tables::SafeKeyVal;
-use myelin_storm_syntax::parse_query;
 use myelin_value::{Map, Value, guid_of};
 
 use super::easyperm::{self, Level};
 use super::{Part, Pusher};
+use crate::schemas;
 use crate::version;
 
 /// The version of the platform that packages may require.
@@ -139,16 +139,10 @@ impl Packages {
     /// `SchemaViolation`, `BadPkgDef`, `BadVersion`, `StormPkgConflicts`, `NoSuchType`, or `BadSyntax` of its Storm.
     pub fn normalise(&self, pkgdef: &Map) -> Result<Map> {
         let mut pkg = pkgdef.clone();
-        let name = pkg.get_str("name").ok_or_else(|| violation("A package needs a name.", "name"))?.to_owned();
+        let name = pkg.get_str("name").unwrap_or_default().to_owned();
         if let Some(Value::List(parts)) = pkg.get("version") {
             let parts: Vec<_> = parts.iter().map(|part| format!("{part:?}")).collect();
             pkg.insert("version", parts.join("."));
-        }
-        let valid = pkg
-            .get_str("version")
-            .is_some_and(|text| text.split('.').count() == 3 && version::Version::parse(text).is_some());
-        if !valid {
-            return Err(violation("A package needs a version such as 1.2.3.", "version"));
         }
         self.check_conflicts(&name, &pkg)?;
         check_platform(&name, &pkg)?;
@@ -164,8 +158,9 @@ impl Packages {
             graph.insert("iden", guid_of(&Value::list([Value::from(name.as_str()), title])));
             graph.insert("scope", "power-up");
             graph.insert("power-up", name.as_str());
-            Ok(())
+            super::graphs::check_queries(graph)
         })?;
+        let pkg = schemas::check_map(&schemas::PKG, &pkg)?;
         for var in pkg.get("configvars").and_then(Value::as_list).unwrap_or_default() {
             self.check_var_type(&name, var.get("type").unwrap_or(&Value::Null))?;
         }
@@ -312,23 +307,26 @@ fn each(pkg: &mut Map, part: &str, mut func: impl FnMut(&mut Map) -> Result<()>)
 }
 
 fn check_platform(name: &str, pkg: &Map) -> Result<()> {
-    let refuse = |wants: String| {
-        err!(
-            "BadVersion",
-            mesg = format!("The package {name} requires Synapse {wants}; this cortex speaks as {SYNAPSE_VERSION}.")
-        )
-    };
     if let Some(wants) = pkg.get_str("synapse_version") {
         if !version::matches(SYNAPSE_VERSION, wants)? {
-            return Err(refuse(wants.to_owned()));
+            let parts = SYNAPSE_VERSION.split('.').filter_map(|part| part.parse::<i64>().ok()).map(Value::from);
+            return Err(refuse(name, wants)
+                .with("valu", Value::list(parts))
+                .with("verstr", SYNAPSE_VERSION)
+                .with("reqver", wants));
         }
     } else if let Some(parts) = pkg.get("synapse_minversion").and_then(Value::as_list) {
         let wants = parts.iter().map(|part| format!("{part:?}")).collect::<Vec<_>>().join(".");
         if !version::matches(SYNAPSE_VERSION, &format!(">={wants}"))? {
-            return Err(refuse(wants));
+            return Err(refuse(name, &wants));
         }
     }
     Ok(())
+}
+
+fn refuse(name: &str, wants: &str) -> myelin_error::Error {
+    let mesg = format!("The package {name} requires Synapse {wants}; this cortex speaks as {SYNAPSE_VERSION}.");
+    err!("BadVersion", mesg = mesg)
 }
 
 fn check_inits(pkg: &Map) -> Result<()> {
@@ -377,7 +375,7 @@ fn complete_command(command: &mut Map, pkgname: &str, svciden: Option<&Value>) -
 }
 
 fn check_command(command: &Map) -> Result<()> {
-    let name = command.get_str("name").ok_or_else(|| violation("A command needs a name.", "name"))?;
+    let Some(name) = command.get_str("name") else { return Ok(()) };
     let valid = name.split(['.', '_']).all(|part| part.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit()))
         && name.starts_with(|c: char| c.is_ascii_lowercase());
     if !valid {
@@ -392,7 +390,7 @@ fn check_command(command: &Map) -> Result<()> {
 
 /// Refuses Storm that cannot be parsed.
 fn check_storm(text: &str) -> Result<()> {
-    parse_query(text).map(drop).map_err(|error| err!("BadSyntax", mesg = error.to_string(), text = text))
+    myelin_storm::run::parse(text).map(drop)
 }
 
 impl Part for Packages {

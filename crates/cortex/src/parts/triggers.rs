@@ -13,11 +13,11 @@ use myelin_error::{Result, err};
 use myelin_graph::View;
 use myelin_slab::Slab;
 use myelin_slab::tables::SafeKeyVal;
-use myelin_storm_syntax::parse_query;
 use myelin_value::{Map, Value, rand_guid};
 use parking_lot::{Mutex, RwLock};
 
 use super::now_millis;
+use crate::schemas;
 
 /// How many errors a trigger remembers.
 const MAX_ERRORS: usize = 5;
@@ -246,11 +246,7 @@ impl Triggers {
     pub fn prepare(&self, view: &View, mut tdef: Map, user: &str) -> Result<Map> {
         match tdef.get_str("iden") {
             Some(iden) if self.find(view.iden(), iden).is_some() => {
-                return Err(err!(
-                    "DupIden",
-                    mesg = format!("A trigger with the iden {iden} exists already."),
-                    iden = iden
-                ));
+                return Err(err!("DupIden", mesg = format!("A trigger with the iden {iden} exists already.")));
             }
             Some(_) => {}
             None => drop(tdef.insert("iden", rand_guid())),
@@ -319,7 +315,7 @@ impl Triggers {
         }
         match (name, valu.as_str()) {
             ("user", user) => drop(self.auth.req_user(user.unwrap_or_default())?),
-            ("storm", text) => check_storm(text.unwrap_or_default())?,
+            ("storm", text) => drop(myelin_storm::run::parse(text.unwrap_or_default())?),
             _ => {}
         }
         let tdef = trigger.tdef().with(name, valu.clone());
@@ -346,23 +342,9 @@ impl Triggers {
     }
 }
 
-fn check_storm(text: &str) -> Result<()> {
-    parse_query(text).map(drop).map_err(|error| err!("BadSyntax", mesg = error.to_string(), text = text))
-}
-
 /// Checks a definition: which keys its condition needs and which it may not have.
 fn check(tdef: &Map) -> Result<()> {
-    let bad = |mesg: String, name: &str| Err(err!("SchemaViolation", mesg = mesg, name = name));
-    for key in ["iden", "user", "storm"] {
-        if !tdef.get(key).is_some_and(Value::is_text) {
-            return bad(format!("A trigger needs {key}, which is text."), key);
-        }
-    }
-    for key in ["enabled", "async"] {
-        if tdef.get(key).is_some_and(|valu| valu.as_bool().is_none()) {
-            return bad(format!("A trigger's {key} is true or false."), key);
-        }
-    }
+    schemas::check_map(&schemas::TRIGGER, tdef)?;
     let has = |key: &str| tdef.get(key).is_some_and(|valu| !valu.is_null());
     let cond = tdef.get_str("cond").unwrap_or_default();
     let (needs, refuses): (&str, &[&str]) = match cond {
@@ -370,15 +352,15 @@ fn check(tdef: &Map) -> Result<()> {
         "tag:add" | "tag:del" => ("tag", &["prop"]),
         "prop:set" => ("prop", &["form", "tag"]),
         "edge:add" | "edge:del" => ("verb", &["prop"]),
-        _ => return bad(format!("{cond} is no condition of a trigger."), "cond"),
+        _ => return Err(err!("NoSuchCond", mesg = format!("{cond} is no condition of a trigger."), name = cond)),
     };
     if !has(needs) {
-        return bad(format!("A trigger for {cond} needs {needs}."), needs);
+        return Err(err!("BadOptValu", mesg = format!("A trigger for {cond} needs {needs}.")));
     }
     if let Some(extra) = refuses.iter().find(|key| has(key)) {
         return Err(err!("BadOptValu", mesg = format!("A trigger for {cond} has no {extra}.")));
     }
-    check_storm(tdef.get_str("storm").unwrap_or_default())
+    myelin_storm::run::parse(tdef.get_str("storm").unwrap_or_default()).map(drop)
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ use parking_lot::RwLock;
 
 use crate::follow::{LayerChange, Stir};
 use crate::parts::{Part, Pusher, now_millis};
+use crate::schemas;
 
 pub use layers::LayerHandler;
 pub use views::ViewHandler;
@@ -441,15 +442,12 @@ impl Stack {
 
     /// Adds a view over existing layers.
     pub fn add_view(&self, vdef: Map, creator: &User) -> Result<Map> {
-        check_text(&vdef, &["name", "desc"])?;
-        let idens = vdef.get("layers").and_then(Value::as_list).unwrap_or_default();
-        if idens.is_empty() {
-            return Err(err!("SchemaViolation", mesg = "A view needs a list of layers.", name = "layers"));
-        }
-        for iden in idens {
+        let vdef = self.new_vdef(vdef, creator);
+        schemas::check_map(&schemas::VIEW, &vdef)?;
+        for iden in vdef.get("layers").and_then(Value::as_list).unwrap_or_default() {
             self.require_layer(iden.as_str().unwrap_or_default())?;
         }
-        let packed = self.pusher.push("view:add", [self.new_vdef(vdef, creator).into()])?;
+        let packed = self.pusher.push("view:add", [vdef.into()])?;
         Ok(packed.as_map().cloned().unwrap_or_default())
     }
 

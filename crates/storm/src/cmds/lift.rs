@@ -304,10 +304,11 @@ fn finds(text: &str, refang: bool) -> Vec<(String, Value)> {
 /// What is found in the texts of a command, and made.
 fn scraped(cx: &CmdCx, texts: &[Value]) -> Flow<Vec<Node>> {
     let (rt, opts) = (cx.rt(), cx.opts());
-    let forms = match opts.get("forms").toprim(rt)? {
+    let forms: Vec<String> = match opts.get("forms").toprim(rt)? {
         Value::Str(text) => text.split(',').map(str::to_owned).collect(),
-        Value::List(items) => items.iter().filter_map(|item| item.as_str().map(str::to_owned)).collect(),
-        _ => Vec::new(),
+        Value::List(items) => items.iter().map(|item| myelin_model::types::py::str_text(item)).collect(),
+        // Any other value is the one form that is wanted, and names none.
+        other => vec![myelin_model::types::py::str_text(&other)],
     };
     let mut nodes = Vec::new();
     for text in texts {

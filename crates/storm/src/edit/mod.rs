@@ -598,17 +598,28 @@ pub fn edit_node(rt: &Rt, node: &Node, edit: impl FnOnce(&mut Editor<'_>, Buid) 
 /// # Errors
 /// As [`Editor::add_node`].
 pub fn add_node(rt: &Rt, form: &str, valu: &Value) -> Flow<Node> {
+    add_node_with(rt, form, valu, &Map::new())
+}
+
+/// Adds a node with properties. The value of a guid form may be a dictionary of the properties that identify the node.
+///
+/// # Errors
+/// As [`add_node`].
+pub fn add_node_with(rt: &Rt, form: &str, valu: &Value, props: &Map) -> Flow<Node> {
     req_writable(rt)?;
     let model = rt.model();
     if let (Value::Map(map), Some(form)) = (valu, model.form(form))
         && form.typ.ctor == CtorKind::Guid
     {
-        let norms = guid::norm_dict(rt.snap(), form, map, None)?;
+        let norms = guid::norm_dict(rt.snap(), form, map, Some(props))?;
         let valu = guid::add(rt, form, norms)?;
         return rt.snap().node_by_ndef(&form.name, &valu)?.ok_or_else(|| gone(&form.name));
     }
     let mut editor = Editor::new(rt);
     let buid = editor.add_node(form, valu)?;
+    for (name, valu) in props.text_entries() {
+        editor.set(buid, name, valu)?;
+    }
     editor.finish()?;
     rt.snap().node_by_buid(&buid)?.ok_or_else(|| gone(form))
 }

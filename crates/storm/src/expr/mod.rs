@@ -13,7 +13,7 @@ use myelin_storm_syntax::{Const, Query, RelProp, Value as Ast, ValueKind};
 use myelin_value::Value;
 
 use crate::ctl::{Ctl, Ctrl, Flow};
-use crate::item::{Item, QueryObj};
+use crate::item::{Item, QueryObj, Shelf};
 use crate::node::{Node, Path};
 use crate::rt::{Rt, SubOpts};
 
@@ -127,7 +127,7 @@ fn dict(rt: &Rt, items: &[(Ast, Ast)], path: Option<&Path>) -> Flow<Item> {
         let key = compute(rt, key, path)?.tokey(rt)?;
         retn.insert(key, compute(rt, valu, path)?);
     }
-    Ok(Item::Dict(Arc::new(parking_lot::Mutex::new(retn))))
+    Ok(Item::Dict(Shelf::made(retn)))
 }
 
 fn embed(rt: &Rt, query: &Arc<Query>, path: Option<&Path>) -> Item {
@@ -143,7 +143,7 @@ fn embed(rt: &Rt, query: &Arc<Query>, path: Option<&Path>) -> Item {
             }
         }
     }
-    Item::Query(Arc::new(QueryObj { text: Arc::from(query.text()), vars, rt: rt.clone() }))
+    Item::Query(QueryObj::new(Arc::from(query.text()), vars, rt.clone()))
 }
 
 /// The nodes of a query used as a value, at most so many, or what it returned.

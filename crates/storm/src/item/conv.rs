@@ -78,6 +78,7 @@ impl Item {
             Item::Obj(obj) => obj.value(rt),
             Item::Func(_) => Err(no_prim("function")),
             Item::Bound(_) => Err(no_prim("method")),
+            Item::Lib(path) if path.is_empty() => Err(no_prim("LibBase")),
             Item::Lib(_) => Err(no_prim("Lib")),
             Item::Genr(_) => Err(no_prim("generator")),
             Item::Undef => Err(no_prim("Undef")),
@@ -327,6 +328,8 @@ impl Item {
             Item::Val(valu) if usestr => Ok(py::str_text(valu)),
             Item::Val(valu) => Ok(py::repr_text(valu)),
             Item::Num(num) => Ok(num.to_plain()),
+            Item::List(list) if list.raw => self.pyrepr(rt),
+            Item::Dict(dict) if dict.raw => self.pyrepr(rt),
             Item::List(_) => Ok(format!("[{}]", join_reprs(rt, &self.toiter_ready())?)),
             Item::Set(_) => Ok(format!("{{{}}}", join_reprs(rt, &self.toiter_ready())?)),
             Item::Dict(_) => {
@@ -348,6 +351,26 @@ impl Item {
             Item::Genr(_) => Ok("<generator>".to_owned()),
             Item::Undef => Ok("$lib.undef".to_owned()),
             Item::Obj(obj) => obj.repr(rt),
+        }
+    }
+
+    /// How Python shows it.
+    fn pyrepr(&self, rt: &Rt) -> Flow<String> {
+        match self {
+            Item::Val(valu) => Ok(py::repr_text(valu)),
+            Item::List(list) => {
+                let items = list.lock().clone();
+                let parts: Flow<Vec<String>> = items.iter().map(|item| item.pyrepr(rt)).collect();
+                Ok(format!("[{}]", parts?.join(", ")))
+            }
+            Item::Dict(_) => {
+                let mut parts = Vec::new();
+                for (key, valu) in self.entries().unwrap_or_default() {
+                    parts.push(format!("{}: {}", py::repr_text(&key), valu.pyrepr(rt)?));
+                }
+                Ok(format!("{{{}}}", parts.join(", ")))
+            }
+            other => other.torepr(rt, false),
         }
     }
 

@@ -143,7 +143,7 @@ impl Item {
                     (None, Item::Undef) => {}
                     (Some(at), valu) => list[at] = valu,
                     (None, _) => {
-                        crate::fail!("StormRuntimeError", mesg = "list assignment index out of range", indx = indx);
+                        crate::fail!("IndexError", mesg = "list assignment index out of range");
                     }
                 }
                 Ok(())
@@ -243,8 +243,51 @@ pub(super) fn at(len: usize, indx: i64) -> Option<usize> {
 }
 
 /// The class name that error info carries for a type.
-fn python_class(kind: &str) -> String {
+pub fn python_class(kind: &str) -> String {
     match kind {
+        "auth:gate" | "auth:role" | "auth:user" | "user:vars" | "user:profile" => {
+            python_class(kind.rsplit(':').next().unwrap_or_default())
+        }
+        "auth:user:json" => "UserJson".to_owned(),
+        "auth:user:profile" => "UserProfile".to_owned(),
+        "auth:user:vars" => "UserVars".to_owned(),
+        "aha:pool" => "AhaPool".to_owned(),
+        "cache:fixed" => "FixedCache".to_owned(),
+        "cmdopts" => "CmdOpts".to_owned(),
+        "cronjob" => "CronJob".to_owned(),
+        "crypto:ecc:key" => "CryptoEccKey".to_owned(),
+        "crypto:jwt" => "Jwt".to_owned(),
+        "crypto:jwt:dict" => "JwtDict".to_owned(),
+        "crypto:rsa:key" => "CryptoRsaKey".to_owned(),
+        "http:api:request:headers" => "HttpHeaderDict".to_owned(),
+        "http:api:vars" => "HttpApiVars".to_owned(),
+        "inet:http:oauth:v1:client" => "OAuthV1Client".to_owned(),
+        "inet:http:resp" => "HttpResp".to_owned(),
+        "inet:http:socket" => "WebSocket".to_owned(),
+        "inet:imap:server" => "ImapServer".to_owned(),
+        "inet:smtp:message" => "SmtpMessage".to_owned(),
+        "json:schema" => "JsonSchema".to_owned(),
+        "model:form" => "ModelForm".to_owned(),
+        "model:property" => "ModelProp".to_owned(),
+        "model:tagprop" => "ModelTagProp".to_owned(),
+        "model:type" => "ModelType".to_owned(),
+        "node:data" => "NodeData".to_owned(),
+        "node:path:meta" => "PathMeta".to_owned(),
+        "node:path:vars" => "PathVars".to_owned(),
+        "node:props" => "NodeProps".to_owned(),
+        "pkg:queue" => "StormPkgQueue".to_owned(),
+        "pkg:queues" => "PkgQueues".to_owned(),
+        "pkg:vars" => "PkgVars".to_owned(),
+        "spooled:set" => "SpooledSet".to_owned(),
+        "stat:tally" => "StatTally".to_owned(),
+        "stix:bundle" => "StixBundle".to_owned(),
+        "tabular:printer" => "TabularPrinter".to_owned(),
+        "telepath:proxy" => "Proxy".to_owned(),
+        "telepath:proxy:genrmethod" => "ProxyGenrMethod".to_owned(),
+        "telepath:proxy:method" => "ProxyMethod".to_owned(),
+        "user:profile:dict" => "StormUserProfileDict".to_owned(),
+        "user:vars:dict" => "StormUserVarsDict".to_owned(),
+        "xml:element" => "XmlElement".to_owned(),
         "node:path" => "Path".to_owned(),
         "storm:query" => "Query".to_owned(),
         "boolean" => "Bool".to_owned(),

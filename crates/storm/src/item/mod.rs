@@ -28,14 +28,40 @@ pub use obj::{StormObj, obj_eq};
 use crate::node::{Node, Path};
 use crate::rt::Rt;
 
+/// What a mutable list, dictionary or set is kept in.
+pub struct Shelf<T> {
+    items: Mutex<T>,
+    /// Made by a library of plain data and not by a query: it is shown as Python shows it (`None`, not `$lib.null`).
+    raw: bool,
+}
+
+impl<T> std::ops::Deref for Shelf<T> {
+    type Target = Mutex<T>;
+
+    fn deref(&self) -> &Mutex<T> {
+        &self.items
+    }
+}
+
+impl<T> Shelf<T> {
+    /// Made by a query.
+    pub fn made(items: T) -> Arc<Shelf<T>> {
+        Arc::new(Shelf { items: Mutex::new(items), raw: false })
+    }
+
+    fn raw(items: T) -> Arc<Shelf<T>> {
+        Arc::new(Shelf { items: Mutex::new(items), raw: true })
+    }
+}
+
 /// A mutable list.
-pub type ListRef = Arc<Mutex<Vec<Item>>>;
+pub type ListRef = Arc<Shelf<Vec<Item>>>;
 /// Members by what makes them equal, in order of insertion.
 pub type Members = IndexMap<Key, Item, foldhash::fast::RandomState>;
 /// A mutable dictionary. Keys are primitives.
-pub type DictRef = Arc<Mutex<Members>>;
+pub type DictRef = Arc<Shelf<Members>>;
 /// A mutable set.
-pub type SetRef = Arc<Mutex<Members>>;
+pub type SetRef = Arc<Shelf<Members>>;
 
 /// A runtime value.
 #[derive(Clone)]
@@ -74,10 +100,30 @@ pub enum Item {
 pub struct QueryObj {
     /// The text.
     pub text: Arc<str>,
-    /// The variables it sees.
-    pub vars: crate::rt::VarMap,
+    vars: Mutex<crate::rt::VarMap>,
     /// Where it was made.
     pub rt: Rt,
+}
+
+impl QueryObj {
+    /// A query as written, with the variables around it.
+    pub fn new(text: Arc<str>, vars: crate::rt::VarMap, rt: Rt) -> Arc<QueryObj> {
+        let made = Arc::new(QueryObj { text, vars: Mutex::new(vars), rt: rt.clone() });
+        rt.shared().note_query(&made);
+        made
+    }
+
+    /// The variables it sees.
+    pub fn vars(&self) -> crate::rt::VarMap {
+        self.vars.lock().clone()
+    }
+
+    /// Forgets its variables: one of them may hold it.
+    pub fn release(&self) {
+        // Dropped after the lock is gone: this query may be in there.
+        let vars = std::mem::take(&mut *self.vars.lock());
+        drop(vars);
+    }
 }
 
 impl Item {
@@ -91,17 +137,17 @@ impl Item {
 
     /// A mutable list.
     pub fn list(items: impl IntoIterator<Item = Item>) -> Item {
-        Item::List(Arc::new(Mutex::new(items.into_iter().collect())))
+        Item::List(Shelf::made(items.into_iter().collect()))
     }
 
     /// A mutable dictionary with text keys.
     pub fn dict<K: Into<Value>>(items: impl IntoIterator<Item = (K, Item)>) -> Item {
-        Item::Dict(Arc::new(Mutex::new(items.into_iter().map(|(key, valu)| (Key::new(key.into()), valu)).collect())))
+        Item::Dict(Shelf::made(items.into_iter().map(|(key, valu)| (Key::new(key.into()), valu)).collect()))
     }
 
     /// A mutable set.
     pub fn set(items: impl IntoIterator<Item = Item>) -> Item {
-        Item::Set(Arc::new(Mutex::new(items.into_iter().map(|item| (item.key(), item)).collect())))
+        Item::Set(Shelf::made(items.into_iter().map(|item| (item.key(), item)).collect()))
     }
 
     /// A tuple of items: immutable where all are primitives, else a list.
@@ -136,13 +182,25 @@ impl Item {
         }
     }
 
-    /// A primitive as what a query may change, all the way down.
+    /// Plain data as what a query may change, all the way down.
     pub fn deep(valu: &Value) -> Item {
         match valu {
-            Value::List(items) => Item::list(items.iter().map(Item::deep)),
-            Value::Map(map) => Item::dict(map.iter().map(|(key, valu)| (key.clone(), Item::deep(valu)))),
+            Value::List(items) => Item::List(Shelf::raw(items.iter().map(Item::deep).collect())),
+            Value::Map(map) => Item::raw_dict(map, Item::deep),
             other => Item::Val(other.clone()),
         }
+    }
+
+    /// Data that came from storage or from the wire: dictionaries may be changed, lists are tuples.
+    pub fn stored(valu: &Value) -> Item {
+        match valu {
+            Value::Map(map) => Item::raw_dict(map, Item::stored),
+            other => Item::Val(other.clone()),
+        }
+    }
+
+    fn raw_dict(map: &Map, item: fn(&Value) -> Item) -> Item {
+        Item::Dict(Shelf::raw(map.iter().map(|(key, valu)| (Key::new(key.clone()), item(valu))).collect()))
     }
 
     /// The text, if it is plain text.

@@ -68,7 +68,7 @@ pub trait StormObj: Send + Sync + Any {
     /// # Errors
     /// By default `NoSuchType`: it stands for none.
     fn value(&self, _rt: &Rt) -> Flow<Value> {
-        Err(no_prim(self.type_name()))
+        Err(no_prim(&super::deref::python_class(self.type_name())))
     }
 
     /// Whether it is true.

@@ -31,7 +31,12 @@ static LIB: LibDef = LibDef {
         FuncDef::ro("fire", &[Arg::req("name"), Arg::kwargs("info")], |rt, _, args| {
             let mut info = Map::new();
             for (name, valu) in args.kwargs() {
-                info.insert(name, valu.toprim(rt)?);
+                match valu.toprim(rt) {
+                    Ok(valu) => drop(info.insert(name, valu)),
+                    // What stands for no primitive is left out, as in any dictionary.
+                    Err(error) if error.isa("NoSuchType") => {}
+                    Err(error) => return Err(error),
+                }
             }
             crate::edit::json_safe(&Value::from(info.clone()))?;
             rt.fire("storm:fire", Map::new().with("type", args.prim(rt, 0)?).with("data", info))?;
@@ -54,7 +59,7 @@ static LIB: LibDef = LibDef {
         FuncDef::ro("sorted", &[Arg::req("valu"), Arg::opt("reverse", Dflt::Bool(false))], sorted),
         FuncDef::ro("cast", &[Arg::req("name"), Arg::req("valu")], |rt, _, args| {
             let typ = req_type(rt, &args)?;
-            Ok(Item::deep(&typ.norm(&rt.norm_cx(), &args.prim(rt, 1)?)?.value))
+            Ok(Item::stored(&typ.norm(&rt.norm_cx(), &args.prim(rt, 1)?)?.value))
         }),
         FuncDef::ro("trycast", &[Arg::req("name"), Arg::req("valu")], |rt, _, args| {
             let typ = req_type(rt, &args)?;
@@ -65,7 +70,15 @@ static LIB: LibDef = LibDef {
             }
         }),
         FuncDef::ro("repr", &[Arg::req("name"), Arg::req("valu")], |rt, _, args| {
-            Ok(Item::from(req_type(rt, &args)?.repr(&rt.norm_cx(), &args.prim(rt, 1)?)?))
+            let (typ, valu) = (req_type(rt, &args)?, args.prim(rt, 1)?);
+            match typ.repr(&rt.norm_cx(), &valu) {
+                Ok(_) if valu.is_null() => crate::fail!("BadArg", mesg = format!("Null has no text as {}.", typ.name)),
+                Ok(text) => Ok(Item::from(text)),
+                Err(error) => {
+                    let mesg = format!("The value has no text as {}: {}", typ.name, error.message());
+                    Err(err!("BadArg", mesg = mesg).into())
+                }
+            }
         }),
         FuncDef::ro("copy", &[Arg::req("item")], |rt, _, args| copy(rt, args.item(0))),
         FuncDef::ro("guid", &[Arg::star("args"), Arg::opt("valu", Dflt::Undef)], guid),
@@ -188,7 +201,7 @@ fn range(rt: &Rt, _lib: &Item, args: Args) -> Flow<Item> {
     let start = args.opt_int(rt, 1)?.unwrap_or(0);
     let step = args.opt_int(rt, 2)?.unwrap_or(1);
     if step == 0 {
-        crate::fail!("StormRuntimeError", mesg = "The step of a range is not zero.");
+        crate::fail!("ValueError", mesg = "The step of a range is not zero.");
     }
     let mut at = start;
     Ok(Item::Genr(crate::item::Genr::from_fn(move || {
@@ -223,7 +236,12 @@ fn copy(rt: &Rt, item: &Item) -> Flow<Item> {
 fn guid(rt: &Rt, _lib: &Item, args: Args) -> Flow<Item> {
     let seed = match (args.rest(), args.item(1)) {
         ([], Item::Undef) => return Ok(Item::from(rt.norm_cx().env.rand_guid())),
-        (rest, Item::Undef) => Item::list(rest.iter().cloned()).toprim(rt)?,
+        (rest, Item::Undef) => {
+            if rest.iter().any(|item| matches!(item, Item::Genr(_))) {
+                crate::fail!("NotMsgpackSafe", mesg = "A generator has no identity to make a guid of.");
+            }
+            Item::list(rest.iter().cloned()).toprim(rt)?
+        }
         ([], valu) => valu.toprim(rt)?,
         _ => crate::fail!("BadArg", mesg = "Valu cannot be specified if positional arguments are provided"),
     };
@@ -234,7 +252,10 @@ fn raise(rt: &Rt, _lib: &Item, args: Args) -> Flow<Item> {
     let (name, mesg) = (args.str(rt, 0)?, args.str(rt, 1)?);
     let mut error = Error::new("StormRaise").with("mesg", mesg);
     for (key, valu) in args.kwargs() {
-        let valu = valu.toprim(rt)?;
+        let valu = match valu.toprim(rt) {
+            Err(error) if error.isa("NoSuchType") => continue,
+            valu => valu?,
+        };
         super::jsontext::req_json_safe(&valu)?;
         error = error.with(key, valu);
     }
@@ -332,6 +353,45 @@ impl StormObj for Module {
     }
 }
 
+/// Whether a module runs with all powers: the permissions it names decide, or else the one that has its name.
+fn module_powers(rt: &Rt, def: &Map, name: &str) -> Flow<bool> {
+    let deny = |mesg: String| {
+        let user = rt.user();
+        err!("AuthDeny", mesg = mesg, user = user.iden(), username = user.name())
+    };
+    if let Some(perms) = def.get("asroot:perms").and_then(Value::as_list) {
+        let parts = |perm: &Value| -> Vec<String> {
+            perm.as_list().unwrap_or_default().iter().filter_map(Value::as_str).map(str::to_owned).collect()
+        };
+        let perms: Vec<Vec<String>> = perms.iter().map(parts).collect();
+        if perms.iter().any(|perm| rt.allowed(&perm.iter().map(String::as_str).collect::<Vec<_>>(), None)) {
+            return Ok(true);
+        }
+        let wanted = perms.iter().map(|perm| perm.join(".")).collect::<Vec<_>>().join(" or ");
+        match def.get_str("asroot:ondeny:import") {
+            Some("allow") => {}
+            Some("warn") => {
+                rt.warn_once(&format!("Module ({name}) runs without further powers. Missing permission: {wanted}."))?;
+            }
+            _ => return Err(deny(format!("Module ({name}) requires permission: {wanted}")).into()),
+        }
+        return Ok(false);
+    }
+    let mut perm = vec!["storm", "asroot", "mod"];
+    perm.extend(name.split('.'));
+    let asroot = rt.allowed(&perm, None);
+    if def.get("asroot").is_some_and(Value::is_truthy) {
+        rt.warn_once(&format!(
+            "Module ({name}) asks for all powers without asroot:perms, which is deprecated (storm.asroot.mod.{name})."
+        ))?;
+        if !asroot {
+            let mesg = format!("Module ({name}) elevates privileges.  You need perm: storm.asroot.mod.{name}");
+            return Err(deny(mesg).into());
+        }
+    }
+    Ok(asroot)
+}
+
 fn import(rt: &Rt, _lib: &Item, args: Args) -> Flow<Item> {
     let name = args.str(rt, 0)?;
     let debug = args.bool(rt, 1)?;
@@ -343,31 +403,11 @@ fn import(rt: &Rt, _lib: &Item, args: Args) -> Flow<Item> {
         );
         return Err(err!("NoSuchName", mesg = mesg, name = name, reqvers = reqvers.as_deref()).into());
     };
-    let asroot = def.get("asroot").is_some_and(Value::is_truthy);
-    if asroot {
-        let mut perm = vec!["storm", "asroot", "mod"];
-        perm.extend(name.split('.'));
-        if !rt.allowed(&perm, None) {
-            let mesg = format!("Module ({name}) elevates privileges.  You need perm: storm.asroot.mod.{name}");
-            let user = rt.user();
-            return Err(err!("AuthDeny", mesg = mesg, user = user.iden(), username = user.name()).into());
-        }
-    }
-    if let Some(perms) = def.get("asroot:perms").and_then(Value::as_list) {
-        let allowed = perms.iter().any(|perm| {
-            let parts: Vec<&str> = perm.as_list().unwrap_or_default().iter().filter_map(Value::as_str).collect();
-            rt.allowed(&parts, None)
-        });
-        if !perms.is_empty() && !allowed {
-            let user = rt.user();
-            let mesg = format!("Module ({name}) requires a permission that is not given.");
-            return Err(err!("AuthDeny", mesg = mesg, user = user.iden(), username = user.name()).into());
-        }
-    }
+    let asroot = module_powers(rt, &def, &name)?;
     let query = rt.parse(def.get_str("storm").unwrap_or_default())?;
     let conf = def.get("modconf").cloned().unwrap_or_else(|| Value::from(Map::new()));
     let sub = rt.beside(&query, var_map([("modconf", Item::deep(&conf))]))?;
-    sub.set_asroot(rt.asroot() || asroot || def.get("asroot:perms").is_some_and(Value::is_truthy));
+    sub.set_asroot(asroot);
     sub.set_debug(rt.debug() || debug);
     let mut genr = sub.execute()?;
     while genr.next()?.is_some() {

@@ -129,7 +129,7 @@ impl Pipe {
             }
         }
         let count = size.min(state.items.len());
-        let items = state.items.drain(..count).map(|valu| Item::deep(&valu)).collect();
+        let items = state.items.drain(..count).map(|valu| Item::stored(&valu)).collect();
         self.0.changed.notify_all();
         Ok(Some(items))
     }

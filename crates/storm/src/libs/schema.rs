@@ -39,6 +39,15 @@ impl Schema {
         Ok(Schema { json: schema, validator, use_default })
     }
 
+    /// Compiles a schema of the text of one.
+    ///
+    /// # Errors
+    /// `BadArg` saying what is wrong with it.
+    pub fn parse(text: &str, use_default: bool) -> Result<Schema> {
+        let json = serde_json::from_str(text).map_err(|error| err!("BadArg", mesg = error.to_string()))?;
+        Schema::compile(json, use_default)
+    }
+
     /// The schema.
     pub fn json(&self) -> &Json {
         &self.json

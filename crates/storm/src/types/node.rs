@@ -40,7 +40,7 @@ static DEF: TypeDef = TypeDef {
         FuncDef::rw("delEdge", &[Arg::req("verb"), Arg::req("iden")], del_edge),
         FuncDef::ro("pack", &[Arg::opt("dorepr", Dflt::Bool(false))], pack),
         FuncDef::ro("isform", &[Arg::req("name")], isform),
-        FuncDef::ro("getByLayer", &[], |_, this, _| Ok(Item::deep(&this_node(this)?.by_layer()))),
+        FuncDef::ro("getByLayer", &[], |_, this, _| Ok(Item::stored(&this_node(this)?.by_layer()))),
         FuncDef::ro("getStorNodes", &[], stor_nodes),
     ],
     getters: &[("props", props), ("data", data)],
@@ -205,9 +205,8 @@ fn del_edge(rt: &Rt, this: &Item, args: Args) -> Flow<Item> {
 }
 
 fn pack(rt: &Rt, this: &Item, args: Args) -> Flow<Item> {
-    let (ndef, mut info) = this_node(this)?.pack(rt, args.bool(rt, 0)?)?;
-    info.insert("path", Map::new());
-    Ok(Item::deep(&Value::list([ndef, Value::from(info)])))
+    let (ndef, info) = this_node(this)?.pack(rt, args.bool(rt, 0)?)?;
+    Ok(Item::stored(&Value::list([ndef, Value::from(info)])))
 }
 
 fn isform(rt: &Rt, this: &Item, args: Args) -> Flow<Item> {
@@ -226,7 +225,7 @@ fn isform(rt: &Rt, this: &Item, args: Args) -> Flow<Item> {
 
 fn stor_nodes(rt: &Rt, this: &Item, _args: Args) -> Flow<Item> {
     let sodes = rt.snap().view().stor_nodes(&this_node(this)?.buid())?;
-    Ok(Item::deep(&Value::list(sodes)))
+    Ok(Item::stored(&Value::list(sodes)))
 }
 
 fn props(_rt: &Rt, this: &Item) -> Flow<Item> {
@@ -306,7 +305,7 @@ impl StormObj for NodeProps {
 
     fn iter(&self, _rt: &Rt) -> Flow<Genr> {
         let items = self.0.props().into_iter();
-        let items: Vec<Item> = items.map(|(name, valu)| Item::list([Item::from(name), Item::deep(&valu)])).collect();
+        let items: Vec<Item> = items.map(|(name, valu)| Item::list([Item::from(name), Item::stored(&valu)])).collect();
         Ok(Genr::of(items))
     }
 
@@ -331,7 +330,7 @@ static DATA: TypeDef = TypeDef {
         }),
         FuncDef::ro("get", &[Arg::req("name")], |rt, this, args| {
             let (node, name) = (this_data(this)?, args.str(rt, 0)?);
-            Ok(node_data(rt, node, &name)?.as_ref().map_or(Item::NULL, Item::deep))
+            Ok(node_data(rt, node, &name)?.as_ref().map_or(Item::NULL, Item::stored))
         }),
         FuncDef::rw("set", &[Arg::req("name"), Arg::req("valu")], |rt, this, args| {
             let (node, name) = data_args(rt, this, &args, "set")?;
@@ -344,7 +343,7 @@ static DATA: TypeDef = TypeDef {
         }),
         FuncDef::rw("pop", &[Arg::req("name")], |rt, this, args| {
             let (node, name) = data_args(rt, this, &args, "pop")?;
-            Ok(del_data(rt, node, &name)?.as_ref().map_or(Item::NULL, Item::deep))
+            Ok(del_data(rt, node, &name)?.as_ref().map_or(Item::NULL, Item::stored))
         }),
         FuncDef::ro("list", &[], |rt, this, _| {
             let node = this_data(this)?;
@@ -387,7 +386,7 @@ fn cacheget(rt: &Rt, this: &Item, args: Args) -> Flow<Item> {
     let time = rt.model().req_type("time")?.norm(&rt.norm_cx(), &args.prim(rt, 1)?)?.value;
     let tick = envl.get("asof").and_then(Value::as_i64).unwrap_or_default();
     if time.as_i64().is_some_and(|time| time <= tick) {
-        return Ok(envl.get("data").map_or(Item::NULL, Item::deep));
+        return Ok(envl.get("data").map_or(Item::NULL, Item::stored));
     }
     Ok(Item::NULL)
 }
@@ -417,7 +416,7 @@ impl StormObj for NodeData {
         let mut items = Vec::new();
         for name in rt.snap().view().data_names(&self.0.buid())? {
             let valu = node_data(rt, &self.0, &name)?.unwrap_or_default();
-            items.push(Item::list([Item::from(name), Item::deep(&valu)]));
+            items.push(Item::list([Item::from(name), Item::stored(&valu)]));
         }
         Ok(Genr::of(items))
     }

@@ -29,7 +29,7 @@ fn this_query(this: &Item) -> Flow<&Arc<QueryObj>> {
 
 fn nodes(query: &QueryObj) -> Flow<NodeGenr> {
     let parsed = query.rt.parse(&query.text)?;
-    query.rt.beside(&parsed, query.vars.clone())?.execute()
+    query.rt.beside(&parsed, query.vars())?.execute()
 }
 
 fn exec(_rt: &Rt, this: &Item, _args: Args) -> Flow<Item> {

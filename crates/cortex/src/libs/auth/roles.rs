@@ -62,7 +62,7 @@ static DEF: TypeDef = TypeDef {
         FuncDef::ro("getRules", &[GATE], |rt, this, args| {
             Ok(rules_item(this_role(rt, this)?.rules(gate_text(&args.opt_str(rt, 0)?))))
         }),
-        FuncDef::ro("pack", &[], |rt, this, _| Ok(Item::deep(&this_obj(this)?.value(rt)?))),
+        FuncDef::ro("pack", &[], |rt, this, _| Ok(Item::stored(&this_obj(this)?.value(rt)?))),
         FuncDef::rw("popRule", &[Arg::req("indx"), GATE], |rt, this, args| {
             let gate = args.opt_str(rt, 1)?;
             rt.confirm(SET_RULES, gate_text(&gate))?;
@@ -70,7 +70,7 @@ static DEF: TypeDef = TypeDef {
             let mut rules = role.rules(gate_text(&gate));
             let rule = pop_at(&mut rules, args.int(rt, 0)?, &format!("The role {}", role.iden()))?;
             core(rt)?.cell.auth().set_role_rules(&role, rules.into(), gate_text(&gate))?;
-            Ok(Item::deep(&rule))
+            Ok(Item::stored(&rule))
         }),
         FuncDef::rw("setRules", &[Arg::req("rules"), GATE], |rt, this, args| {
             let (rules, gate) = (args.prim(rt, 0)?, args.opt_str(rt, 1)?);

@@ -4,14 +4,14 @@ use std::any::Any;
 use std::sync::Arc;
 
 use myelin_cell::User as CellUser;
-use myelin_error::{Error, err};
+use myelin_error::err;
 use myelin_storm::item::{StormObj, TypeDef};
 use myelin_storm::{Arg, Args, Dflt, Flow, FuncDef, Item, LibDef, Registry, Rt, fail};
-use myelin_value::Value;
+use myelin_value::{Map, Value};
 
 use super::values::{UserValues, vars_of};
 use super::{GateObj, RoleObj, entry, gate_text, perm_parts, pop_at, rules_item};
-use crate::libs::util::core;
+use crate::libs::util::{core, user};
 
 static LIB: LibDef = LibDef {
     path: "auth.users",
@@ -96,7 +96,7 @@ static DEF: TypeDef = TypeDef {
             let iden = args.str(rt, 0)?;
             self_or(rt, this, "apikey")?;
             match core(rt)?.cell.api_key(&iden)? {
-                Some(kdef) => Ok(Item::deep(&kdef.into())),
+                Some(kdef) => Ok(Item::stored(&kdef.into())),
                 None => Err(err!("NoSuchIden", mesg = "There is no such API key.", iden = &*iden).into()),
             }
         }),
@@ -112,14 +112,16 @@ static DEF: TypeDef = TypeDef {
         FuncDef::ro("listApiKeys", &[], |rt, this, _| {
             self_or(rt, this, "apikey")?;
             let keys = core(rt)?.cell.list_api_keys(Some(&this_obj(this)?.0))?;
-            Ok(Item::list(keys.into_iter().map(|kdef| Item::deep(&kdef.into()))))
+            Ok(Item::list(keys.into_iter().map(|kdef| Item::stored(&kdef.into()))))
         }),
         FuncDef::rw("modApiKey", &[Arg::req("iden"), Arg::req("name"), Arg::req("valu")], mod_api_key),
-        FuncDef::rw("notify", &[Arg::req("mesgtype"), Arg::req("mesgdata")], |rt, _, _| {
+        FuncDef::rw("notify", &[Arg::req("mesgtype"), Arg::req("mesgdata")], |rt, this, args| {
+            rt.warn_once("user.notify() is deprecated.")?;
             rt.req_admin(None, Some("$user.notify() method requires admin privs."))?;
-            Err(Error::not_supported("Notifying users ($user.notify)").into())
+            let (kind, info) = (args.str(rt, 0)?, args.prim(rt, 1)?);
+            Ok(Item::from(core(rt)?.stores.jsonstor.add_notif(&this_obj(this)?.0, &kind, info)?))
         }),
-        FuncDef::ro("pack", &[], |rt, this, _| Ok(Item::deep(&this_obj(this)?.value(rt)?))),
+        FuncDef::ro("pack", &[], |rt, this, _| Ok(Item::stored(&this_obj(this)?.value(rt)?))),
         FuncDef::rw("popRule", &[Arg::req("indx"), GATE], |rt, this, args| {
             let gate = args.opt_str(rt, 1)?;
             rt.confirm(&["auth", "user", "set", "rules"], gate_text(&gate))?;
@@ -127,7 +129,7 @@ static DEF: TypeDef = TypeDef {
             let mut rules = user.rules(gate_text(&gate));
             let rule = pop_at(&mut rules, args.int(rt, 0)?, &format!("The user {}", user.iden()))?;
             core(rt)?.cell.auth().set_user_rules(&user, rules.into(), gate_text(&gate))?;
-            Ok(Item::deep(&rule))
+            Ok(Item::stored(&rule))
         }),
         FuncDef::rw("revoke", &[Arg::req("iden")], |rt, this, args| {
             rt.confirm(&["auth", "user", "revoke"], None)?;
@@ -177,8 +179,14 @@ static DEF: TypeDef = TypeDef {
             core(rt)?.cell.auth().set_user_rules(&this_user(rt, this)?, rules, gate_text(&gate))?;
             Ok(Item::NULL)
         }),
-        FuncDef::rw("tell", &[Arg::req("text")], |_, _, _| {
-            Err(Error::not_supported("Notifying users ($user.tell)").into())
+        FuncDef::rw("tell", &[Arg::req("text")], |rt, this, args| {
+            rt.warn_once("user.tell() is deprecated.")?;
+            let iden = &this_obj(this)?.0;
+            if !rt.asroot() {
+                user(rt)?.confirm_or(&["tell", iden], Some(true), None)?;
+            }
+            let info = Map::new().with("text", args.str(rt, 0)?).with("from", rt.user().iden());
+            Ok(Item::from(core(rt)?.stores.jsonstor.add_notif(iden, "tell", info.into())?))
         }),
     ],
     getters: &[
@@ -290,7 +298,7 @@ fn mod_api_key(rt: &Rt, this: &Item, args: Args) -> Flow<Item> {
     let (iden, name, valu) = (args.str(rt, 0)?, args.str(rt, 1)?, args.prim(rt, 2)?);
     self_or(rt, this, "apikey")?;
     match (&*name, valu.as_str()) {
-        ("name", Some(valu)) => Ok(Item::deep(&core(rt)?.cell.mod_api_key(&iden, valu)?.into())),
+        ("name", Some(valu)) => Ok(Item::stored(&core(rt)?.cell.mod_api_key(&iden, valu)?.into())),
         _ => fail!("BadArg", mesg = format!("The {name} of an API key cannot be set to this."), name = name),
     }
 }
