@@ -31,7 +31,7 @@ fn perm_parts(text: &str) -> Vec<&str> {
 
 /// Names and values as pairs.
 fn pairs(items: Vec<(String, Value)>) -> Genr {
-    let pair = |(name, valu): (String, Value)| Item::list([Item::from(name), Item::stored(&valu)]);
+    let pair = |(name, valu): (String, Value)| Item::list([Item::from(name), Item::deep(&valu)]);
     Genr::of(items.into_iter().map(pair).collect::<Vec<_>>())
 }
 

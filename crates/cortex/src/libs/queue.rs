@@ -379,7 +379,7 @@ impl StormObj for PkgVars {
     fn deref(&self, rt: &Rt, name: &Item) -> Flow<Option<Item>> {
         self.confirm(rt)?;
         let found = core(rt)?.vars.pkg_get(&self.0, &name.tostr(rt)?)?;
-        Ok(Some(found.map(|valu| Item::stored(&valu)).unwrap_or_default()))
+        Ok(Some(found.map(|valu| Item::deep(&valu)).unwrap_or_default()))
     }
 
     fn setitem(&self, rt: &Rt, name: &Item, valu: Item) -> Flow<()> {

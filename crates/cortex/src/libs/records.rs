@@ -207,22 +207,22 @@ static GLOBALS: LibDef = LibDef {
         FuncDef::ro("get", &[Arg::req("name"), Arg::opt("default", Dflt::Null)], |rt, _, args| {
             let name = global_name(rt, &args)?;
             rt.confirm(&["globals", "get", &name], None)?;
-            Ok(core(rt)?.vars.get(&name)?.map_or_else(|| args.item(1).clone(), |valu| Item::stored(&valu)))
+            Ok(core(rt)?.vars.get(&name)?.map_or_else(|| args.item(1).clone(), |valu| Item::deep(&valu)))
         }),
         FuncDef::ro("list", &[], |rt, _, _| {
             let mut items = core(rt)?.vars.items()?;
             items.retain(|(name, _)| rt.allowed(&["globals", "get", name], None));
-            Ok(Item::list(items.into_iter().map(|(name, valu)| Item::list([Item::from(name), Item::stored(&valu)]))))
+            Ok(Item::list(items.into_iter().map(|(name, valu)| Item::list([Item::from(name), Item::deep(&valu)]))))
         }),
         FuncDef::rw("pop", &[Arg::req("name"), Arg::opt("default", Dflt::Null)], |rt, _, args| {
             let name = global_name(rt, &args)?;
             rt.confirm(&["globals", "pop", &name], None)?;
-            Ok(core(rt)?.vars.pop(&name)?.map_or_else(|| args.item(1).clone(), |valu| Item::stored(&valu)))
+            Ok(core(rt)?.vars.pop(&name)?.map_or_else(|| args.item(1).clone(), |valu| Item::deep(&valu)))
         }),
         FuncDef::rw("set", &[Arg::req("name"), Arg::req("valu")], |rt, _, args| {
             let (name, valu) = (global_name(rt, &args)?, args.prim(rt, 1)?);
             rt.confirm(&["globals", "set", &name], None)?;
-            Ok(Item::stored(&core(rt)?.vars.set(&name, valu)?))
+            Ok(Item::deep(&core(rt)?.vars.set(&name, valu)?))
         }),
     ],
     consts: &[],

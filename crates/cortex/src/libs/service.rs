@@ -40,7 +40,10 @@ static LIB: LibDef = LibDef {
             Ok(data(core(rt)?.services.del(&args.str(rt, 0)?)?))
         }),
         FuncDef::rw("get", &[Arg::req("name")], |rt, _, args| {
-            let svc = core(rt)?.services.require(&args.str(rt, 0)?)?;
+            let name = args.str(rt, 0)?;
+            let Some(svc) = core(rt)?.services.find(&name) else {
+                myelin_storm::fail!("NoSuchName", mesg = format!("No service with name/iden: {name}"));
+            };
             may_get(rt, &svc)?;
             Ok(Item::obj(ServiceObj { svc }))
         }),

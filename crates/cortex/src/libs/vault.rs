@@ -285,7 +285,7 @@ impl StormObj for Data {
 
     fn deref(&self, rt: &Rt, name: &Item) -> Flow<Option<Item>> {
         let name = name_of(rt, name)?;
-        Ok(Some(self.items(rt)?.get(&name).map_or(Item::NULL, Item::stored)))
+        Ok(Some(self.items(rt)?.get(&name).map_or(Item::NULL, Item::deep)))
     }
 
     fn setitem(&self, rt: &Rt, name: &Item, valu: Item) -> Flow<()> {
@@ -303,7 +303,7 @@ impl StormObj for Data {
     fn iter(&self, rt: &Rt) -> Flow<Genr> {
         let items = self.items(rt)?;
         let pairs: Vec<Item> =
-            items.iter().map(|(key, valu)| Item::list([Item::Val(key.clone()), Item::stored(valu)])).collect();
+            items.iter().map(|(key, valu)| Item::list([Item::Val(key.clone()), Item::deep(valu)])).collect();
         Ok(Genr::of(pairs))
     }
 

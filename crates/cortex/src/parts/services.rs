@@ -60,7 +60,7 @@ impl Services {
     /// # Errors
     /// `NoSuchName`.
     pub fn require(&self, name: &str) -> Result<Arc<Service>> {
-        let missing = || err!("NoSuchName", mesg = format!("No service with name/iden: {name}"));
+        let missing = || err!("NoSuchName", mesg = format!("No service with name/iden: {name}"), name = name);
         self.find(name).ok_or_else(missing)
     }
 

@@ -395,8 +395,9 @@ mod tests {
     #[test]
     fn definitions_that_contradict_their_condition_are_refused() {
         let good = Map::new()
-            .with("iden", "i")
-            .with("user", "u")
+            .with("iden", "0123456789abcdef0123456789abcdef")
+            .with("user", "0123456789abcdef0123456789abcdef")
+            .with("enabled", true)
             .with("storm", "")
             .with("cond", "node:add")
             .with("form", "inet:fqdn");

@@ -594,14 +594,9 @@ fn wrapped(base: &str, help: &str) -> Vec<String> {
 
 pub(super) fn deprecation(name: &str, depr: &Value) -> String {
     let text = |key: &str| depr.get(key).and_then(Value::as_str).map(str::to_owned);
-    let mut mesg = format!("\"{name}\" is deprecated");
-    if let Some(date) = text("eoldate").or_else(|| text("eolvers")) {
-        mesg.push_str(&format!(" and will be removed with {date}"));
+    match (text("mesg"), text("eolvers"), text("eoldate")) {
+        (Some(mesg), ..) => format!("\"{name}\" is deprecated: {mesg}"),
+        (_, Some(version), _) => format!("\"{name}\" is deprecated and will be removed in {version}."),
+        (.., date) => format!("\"{name}\" is deprecated and will be removed on {}.", date.unwrap_or_default()),
     }
-    mesg.push('.');
-    if let Some(more) = text("mesg") {
-        mesg.push(' ');
-        mesg.push_str(&more);
-    }
-    mesg
 }

@@ -96,12 +96,17 @@ enum Todo {
 pub struct Editor<'r> {
     rt: &'r Rt,
     protos: IndexMap<Buid, Proto>,
+    /// How many tags wait for the ones above them.
+    tags_above: usize,
 }
+
+/// How many tags may lie above one another. A tag that stands for one below itself has no end of them.
+const MAX_TAGS_ABOVE: usize = 256;
 
 impl<'r> Editor<'r> {
     /// With no edits yet.
     pub fn new(rt: &'r Rt) -> Editor<'r> {
-        Editor { rt, protos: IndexMap::new() }
+        Editor { rt, protos: IndexMap::new(), tags_above: 0 }
     }
 
     /// The query it belongs to.
@@ -143,7 +148,7 @@ impl<'r> Editor<'r> {
     /// What storing gives.
     pub fn flush(&mut self) -> Flow<()> {
         let protos = std::mem::take(&mut self.protos);
-        Editor { rt: self.rt, protos }.finish()
+        Editor { rt: self.rt, protos, tags_above: 0 }.finish()
     }
 
     /// How many edits of edges a node has waiting.
@@ -420,7 +425,14 @@ impl<'r> Editor<'r> {
             norm.value
         };
         if let Some(up) = up.as_ref().and_then(Value::as_str) {
+            if self.tags_above >= MAX_TAGS_ABOVE {
+                let mesg =
+                    format!("The tag {name} has no end of tags above it: look for a :isnow that leads below itself.");
+                return Err(err!("RecursionLimitHit", mesg = mesg, query = self.rt.query().text()).into());
+            }
+            self.tags_above += 1;
             self.add_tag(buid, up, &none)?;
+            self.tags_above -= 1;
         }
         let proto = self.proto(&buid)?;
         let valu = match proto.tag(&name) {

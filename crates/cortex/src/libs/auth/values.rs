@@ -53,17 +53,17 @@ const OWN_FUNCS: &[FuncDef] = &[
     FuncDef::ro("get", &[Arg::req("name"), Arg::opt("default", Dflt::Null)], |rt, this, args| {
         let own = own(this)?;
         let found = get(rt, &own.iden, own.scope, &args.str(rt, 0)?)?;
-        Ok(found.map_or_else(|| args.item(1).clone(), |valu| Item::stored(&valu)))
+        Ok(found.map_or_else(|| args.item(1).clone(), |valu| Item::deep(&valu)))
     }),
     FuncDef::ro("list", &[], |rt, this, _| {
         let own = own(this)?;
         let items = all(rt, &own.iden, own.scope)?;
-        Ok(Item::list(items.into_iter().map(|(name, valu)| Item::list([Item::from(name), Item::stored(&valu)]))))
+        Ok(Item::list(items.into_iter().map(|(name, valu)| Item::list([Item::from(name), Item::deep(&valu)]))))
     }),
     FuncDef::rw("pop", &[Arg::req("name"), Arg::opt("default", Dflt::Null)], |rt, this, args| {
         let own = own(this)?;
         let had = pop(rt, &own.iden, own.scope, &args.str(rt, 0)?)?;
-        Ok(had.map_or_else(|| args.item(1).clone(), |valu| Item::stored(&valu)))
+        Ok(had.map_or_else(|| args.item(1).clone(), |valu| Item::deep(&valu)))
     }),
     FuncDef::rw("set", &[Arg::req("name"), Arg::req("valu")], |rt, this, args| {
         let own = own(this)?;
@@ -73,7 +73,7 @@ const OWN_FUNCS: &[FuncDef] = &[
         };
         let old = get(rt, &own.iden, own.scope, name)?;
         set(rt, &own.iden, own.scope, name, args.prim(rt, 1)?)?;
-        Ok(old.map_or(Item::NULL, |valu| Item::stored(&valu)))
+        Ok(old.map_or(Item::NULL, |valu| Item::deep(&valu)))
     }),
 ];
 
@@ -143,7 +143,7 @@ impl StormObj for UserValues {
         let name = name.tostr(rt)?;
         self.confirm(rt, "get", Some(&name))?;
         let found = get(rt, &self.iden, self.scope, &name)?;
-        Ok(Some(found.map(|valu| Item::stored(&valu)).unwrap_or_default()))
+        Ok(Some(found.map(|valu| Item::deep(&valu)).unwrap_or_default()))
     }
 
     fn setitem(&self, rt: &Rt, name: &Item, valu: Item) -> Flow<()> {
