@@ -305,7 +305,8 @@ impl StormObj for NodeProps {
 
     fn iter(&self, _rt: &Rt) -> Flow<Genr> {
         let items = self.0.props().into_iter();
-        let items: Vec<Item> = items.map(|(name, valu)| Item::list([Item::from(name), Item::stored(&valu)])).collect();
+        let items: Vec<Item> =
+            items.map(|(name, valu)| Item::tuple(vec![Item::from(name), Item::stored(&valu)])).collect();
         Ok(Genr::of(items))
     }
 
@@ -416,7 +417,7 @@ impl StormObj for NodeData {
         let mut items = Vec::new();
         for name in rt.snap().view().data_names(&self.0.buid())? {
             let valu = node_data(rt, &self.0, &name)?.unwrap_or_default();
-            items.push(Item::list([Item::from(name), Item::stored(&valu)]));
+            items.push(Item::tuple(vec![Item::from(name), Item::stored(&valu)]));
         }
         Ok(Genr::of(items))
     }
