@@ -44,8 +44,7 @@ pub const CMDS: &[PureCmd] = &[
         r#"
         $edges = $lib.model.edge.list()
         if $edges {
-            $lib.print('')
-            $lib.print('name       doc')
+            $lib.print('\nname       doc')
             $lib.print('----       ---')
             for ($verb, $info) in $edges {
                 $verb = $verb.ljust(10)

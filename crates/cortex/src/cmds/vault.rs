@@ -189,11 +189,10 @@ Examples:
         }
         $level = (null)
         if $cmdopts.level {
-            $level = $lib.auth.easyperm.level.($cmdopts.level)
-            if (not $level) {
-                $names = ([])
-                for ($name, $valu) in $lib.auth.easyperm.level { $names.append($name) }
-                $lib.exit(`There is no level {$cmdopts.level}, but these: {(', ').join($names)}`)
+            $levels = ({"deny": 0, "read": 1, "edit": 2, "admin": 3})
+            $level = $levels.($cmdopts.level)
+            if ($level = null) {
+                $lib.exit(`There is no level {$cmdopts.level}, but these: deny, read, edit, admin`)
             }
         }
         if $cmdopts.role {

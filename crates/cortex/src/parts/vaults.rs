@@ -310,7 +310,9 @@ fn tsi(vtype: &str, scope: &str, owner: Option<&str>) -> Result<String> {
 
 /// Checks the shape of a definition.
 fn check(vault: &Map) -> Result<()> {
-    let bad = |name: &str, why: &str| Err(err!("SchemaViolation", mesg = format!("data.{name} {why}"), name = name));
+    let bad = |name: &str, why: &str| {
+        Err(err!("SchemaViolation", mesg = format!("data.{name} {why}"), name = format!("data.{name}")))
+    };
     for key in ["name", "type"] {
         let size = vault.get_str(key).map_or(0, |text| text.chars().count());
         if size == 0 || size > MAX_NAME {
