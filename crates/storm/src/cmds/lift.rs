@@ -306,7 +306,7 @@ fn scraped(cx: &CmdCx, texts: &[Value]) -> Flow<Vec<Node>> {
     let (rt, opts) = (cx.rt(), cx.opts());
     let forms: Vec<String> = match opts.get("forms").toprim(rt)? {
         Value::Str(text) => text.split(',').map(str::to_owned).collect(),
-        Value::List(items) => items.iter().map(|item| myelin_model::types::py::str_text(item)).collect(),
+        Value::List(items) => items.iter().map(myelin_model::types::py::str_text).collect(),
         // Any other value is the one form that is wanted, and names none.
         other => vec![myelin_model::types::py::str_text(&other)],
     };
