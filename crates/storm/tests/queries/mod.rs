@@ -285,7 +285,6 @@ const READS: &[&str] = &[
     "+:asn*in=(1, 4)",
     "+:asn*range=(1, 2)",
     "-:asn!=2",
-    "| once x",
 ];
 
 /// What makes the data that [`reading`] asks for.
