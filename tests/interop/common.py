@@ -1,14 +1,18 @@
 """Services of both kinds as processes, for the scripts beside this one."""
 import os
 import sys
+import time
 import shutil
 import signal
 import socket
 import asyncio
+import hashlib
 import subprocess
 import contextlib
 
 import synapse.telepath as s_telepath
+
+import synapse.lib.msgpack as s_msgpack
 
 
 def free_port():
@@ -20,7 +24,8 @@ def free_port():
 class Svc:
     """One service in a directory: ours with a binary, the original's without."""
 
-    def __init__(self, kind, dirn, binary=None, args=(), port=None, env=None):
+    def __init__(self, kind, dirn, binary=None, args=(), port=None, env=None, netns=None):
+        self.netns = netns
         self.env = {**os.environ, **(env or {})}
         self.kind, self.dirn, self.binary, self.args = kind, dirn, binary, args
         self.port = free_port() if port is None else port
@@ -45,6 +50,8 @@ class Svc:
         if self.port:
             argv += ['--telepath', f'tcp://127.0.0.1:{self.port}/']
         argv += self.args
+        if self.netns:
+            argv = ['ip', 'netns', 'exec', self.netns, *argv]
         with open(self.log, 'ab') as log:
             self.proc = subprocess.Popen(argv, stdout=log, stderr=log, env=self.env, start_new_session=True)
 
@@ -93,6 +100,41 @@ class Svc:
     async def genr(self, meth, *args, **kwargs):
         async with await self.open() as proxy:
             return [item async for item in getattr(proxy, meth)(*args, **kwargs)]
+
+
+class Writer:
+    """Puts numbers through one service. One whose answer is lost is not tried again: it may be there or not."""
+
+    def __init__(self, svc, name):
+        self.svc, self.name, self.numb, self.acked, self.times, self.done = svc, name, 0, [], [], False
+
+    async def run(self):
+        while not self.done:
+            with contextlib.suppress(Exception):
+                async with await asyncio.wait_for(self.svc.open(), 20) as prox:
+                    while not self.done:
+                        self.numb += 1
+                        await asyncio.wait_for(prox.putsQueue('load', ((self.name, self.numb),)), 20)
+                        self.acked.append(self.numb)
+                        self.times.append(time.monotonic())
+            await asyncio.sleep(0.05)
+
+    def lost(self, items):
+        """What was acknowledged and is not among the items of the queue."""
+        have = set(items)
+        return [numb for numb in self.acked if (self.name, numb) not in have]
+
+
+async def contents(svc):
+    """The items of the queue, a hash over them with their offsets, and one over the log."""
+    hasher, log, items = hashlib.sha256(), hashlib.sha256(), []
+    async with await svc.open() as prox:
+        async for offs, item in prox.getsQueue('load', 0, wait=False):
+            hasher.update(s_msgpack.en((offs, item)))
+            items.append(item)
+    for entry in await svc.genr('getNexusChanges', 0, wait=False):
+        log.update(s_msgpack.en(entry))
+    return items, hasher.hexdigest(), log.hexdigest()
 
 
 @contextlib.asynccontextmanager

@@ -40,6 +40,8 @@ WRITES = [
     '$lib.macro.set(TAG, "inet:ipv4 | limit 1")',
     'macro.set TAGgone ${ inet:fqdn } | macro.del TAGgone',
     'trigger.add node:add --name TAG --form inet:ipv6 --query {[ +#trig ]}',
+    'trigger.add tag:add --name TAGlate --async --tag late.TAG --query {[ inet:fqdn=lateTAG.link ]}',
+    '[ inet:fqdn=vertex.link +#late.TAG ]',
     'cron.add --name TAG --day 7 {[ inet:fqdn=cron.link ]}',
     """$lib.pkg.add(({"name": "TAG", "version": "0.0.1", "modules": [{"name": "TAG.mod", "storm": "function x() { return(1) }"}],
        "commands": [{"name": "TAG.cmd", "storm": "[ inet:fqdn=cmd.link ]"}]}))""",
@@ -98,6 +100,11 @@ async def write(svc, tag, failed, lead=None):
                 failed.setdefault(query, []).append((os.path.basename(svc.dirn), errs))
 
 
+async def late(lead, tag):
+    '''The trigger that runs later has run, on the leader.'''
+    await eventually('the trigger has run', lambda: lead.call('count', f'inet:fqdn=late{tag}.link'))
+
+
 async def state(svc):
     done = {}
     async with await svc.open() as prox:
@@ -141,12 +148,14 @@ async def run(base, ours_leads):
         await copy_of(lead, dirn, lead.url)
         failed = {}
         await write(lead, 'lead', failed)
+        await late(lead, 'lead')
         mirr = Svc('cortex', dirn, None if ours_leads else opts.binary, env=TWICE)
         svcs.append(mirr)
         await mirr.start()
         indx = await same(lead, mirr)
         print(f'caught up with {indx} changes')
         await write(mirr, 'mirr', failed, lead)
+        await late(lead, 'mirr')
         await same(lead, mirr)
         for query, errs in failed.items():
             print('FAILED', query.strip()[:100], errs)

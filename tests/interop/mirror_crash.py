@@ -8,50 +8,16 @@ import os
 import time
 import random
 import asyncio
-import hashlib
 import argparse
 import tempfile
 
-import synapse.lib.msgpack as s_msgpack
-
-from common import Svc, cluster, copy_of, same
+from common import Svc, Writer, cluster, contents, copy_of, same
 
 pars = argparse.ArgumentParser(description=__doc__)
 pars.add_argument('--binary', required=True)
 pars.add_argument('--rounds', type=int, default=5)
 pars.add_argument('--seed', type=int, default=int(time.time()))
 opts = pars.parse_args()
-
-
-class Writer:
-    '''Puts numbers through one service. A number whose answer is lost is not tried again: it may be there or not.'''
-
-    def __init__(self, svc, name):
-        self.svc, self.name, self.numb, self.acked, self.done = svc, name, 0, [], False
-
-    async def run(self):
-        while not self.done:
-            try:
-                async with await self.svc.open() as prox:
-                    while not self.done:
-                        self.numb += 1
-                        await asyncio.wait_for(prox.putsQueue('load', ((self.name, self.numb),)), 20)
-                        self.acked.append(self.numb)
-            except Exception:
-                await asyncio.sleep(0.05)
-
-
-async def state(svc):
-    hasher = hashlib.sha256()
-    items = []
-    async with await svc.open() as prox:
-        async for offs, item in prox.getsQueue('load', 0, wait=False):
-            hasher.update(s_msgpack.en((offs, item)))
-            items.append(item)
-    log = hashlib.sha256()
-    for entry in await svc.genr('getNexusChanges', 0, wait=False):
-        log.update(s_msgpack.en(entry))
-    return items, hasher.hexdigest(), log.hexdigest()
 
 
 async def main(base, svcs):
@@ -85,12 +51,11 @@ async def main(base, svcs):
     await asyncio.wait_for(asyncio.gather(*tasks), 60)
     await same(lead, mirror)
 
-    items, digest, log = await state(lead)
-    assert (digest, log) == (await state(mirror))[1:], 'the states differ'
+    items, digest, log = await contents(lead)
+    assert (digest, log) == (await contents(mirror))[1:], 'the states differ'
     assert len(set(items)) == len(items), 'a write is doubled'
-    have = set(items)
     for writer in writers:
-        lost = [numb for numb in writer.acked if (writer.name, numb) not in have]
+        lost = writer.lost(items)
         assert not lost, f'{writer.name}: acknowledged and missing: {lost}'
     acked = sum(len(writer.acked) for writer in writers)
     print(f'ok seed {opts.seed}: {opts.rounds} rounds, killed {killed}, {acked} acknowledged writes, none missing, none doubled')

@@ -321,11 +321,28 @@ impl Aha {
     }
 
     /// Registers a service. `online` names the session that vouches for it.
+    ///
+    /// # Errors
+    /// `BadState` for a leader whose term is over.
     pub fn add_svc(&self, name: &str, network: Option<&str>, info: Map, online: &str) -> Result<()> {
+        self.req_term(&SvcName::parse(name, network)?, &info)?;
         *self.0.live.lock().entry(online.to_owned()).or_default() += 1;
         let kwargs = Map::new().with("network", network.map_or(Value::Null, Value::from));
         self.0.peers.forget(&SvcName::parse(name, network)?.full);
         self.push("aha:svc:add", vec![name.into(), info.into()], kwargs).map(drop)
+    }
+
+    /// Whoever says which term of leadership it is in has to be in the latest that is known.
+    fn req_term(&self, name: &SvcName, info: &Map) -> Result<()> {
+        let Some(term) = info.get_i64("term") else { return Ok(()) };
+        let known = self.0.store.svc_at(name)?.and_then(|svc| svc.get("svcinfo").cloned()).unwrap_or_default();
+        let same = text(&known, "iden") == info.get_str("iden");
+        let last = known.get("term").and_then(Value::as_i64).filter(|_| same);
+        if last.is_some_and(|last| last > term) {
+            let mesg = format!("The term {term} of leadership is over: {} is in another one.", name.full);
+            return Err(err!("BadState", mesg = mesg, term = term));
+        }
+        Ok(())
     }
 
     /// Changes a service's info; false if there is no such service.

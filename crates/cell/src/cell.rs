@@ -12,13 +12,14 @@ use std::time::{Duration, Instant};
 
 use myelin_error::{Result, err};
 use myelin_slab::tables::{GuidStor, SafeKeyVal};
-use myelin_slab::{Options, Slab, Table, Writer, WriterConf};
+use myelin_slab::{Options, Reads, Slab, Table, Writer, WriterConf};
 use myelin_value::{Map, Value, guid_of, rand_guid};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::{Auth, AuthConf};
+use crate::boot::Boot;
 use crate::boss::Boss;
 use crate::conf::{Conf, ConfDef};
 use crate::nexus::{Nexus, NexusConf};
@@ -82,14 +83,17 @@ pub(crate) struct Inner {
     pub features: Mutex<Map>,
     pub health: RwLock<Vec<HealthFunc>>,
     pub on_active: RwLock<Vec<ActiveHook>>,
+    pub sums: RwLock<Vec<crate::mirror::compare::SumsFunc>>,
+    /// What answers until the service does.
+    pub boot: Mutex<Option<Boot>>,
     pub reloads: Mutex<indexmap::IndexMap<String, crate::reload::ReloadFunc>>,
     pub permdefs: RwLock<Vec<Map>>,
     pub backup: Mutex<crate::backup::BackupState>,
     pub routes: RwLock<axum::Router>,
     pub https: Mutex<Vec<Value>>,
     pub dmon: std::sync::OnceLock<myelin_telepath::Dmon>,
-    /// Held for as long as the cell is open.
-    _lock: File,
+    /// Held for as long as the cell is open: whoever still has a handle of an ended one does not keep others out.
+    lock: Mutex<Option<File>>,
 }
 
 /// Adds its findings to a health check.
@@ -124,22 +128,28 @@ impl Cell {
         let conf = Conf::load(dirn, spec.confs, given)?;
         req_whole(dirn)?;
         std::fs::create_dir_all(dirn)?;
-        let (iden, lock, inaugural) = claim(dirn, &conf, iden)?;
+        let top = parts.nexus.is_none();
+        let (iden, lock, inaugural) = claim(dirn, &conf, iden, top)?;
+        if !inaugural {
+            req_known_versions(&spec, dirn)?;
+        }
         make_tree(dirn)?;
         let writer = parts.writer;
         let claimed = (iden, lock, inaugural);
         if let Some(nexus) = parts.nexus {
             return Cell::assemble(spec, dirn, conf, claimed, writer, nexus, true);
         }
+        let boot = Boot::begin(dirn, &claimed.0, conf.str("dmon:listen"));
         let optimized = match conf.is_on("onboot:optimize") && !inaugural {
-            true => crate::optimize::optimize(dirn),
+            true => crate::optimize::optimize(dirn, &boot.progress),
             false => None,
         };
         let log = conf.is_on("nexslog:en") || conf.is_on("mirror");
         let nexus_conf = NexusConf { slabs: dirn.join("slabs"), log, durable: conf.is_on("nexus:durable") };
         let nexus = Nexus::open(&writer, nexus_conf)?;
         let built = Cell::assemble(spec, dirn, conf, claimed, writer, nexus.clone(), false)
-            .and_then(|cell| cell.keep_optimized(optimized).map(|()| cell));
+            .and_then(|cell| cell.keep_optimized(optimized).map(|()| cell))
+            .inspect(|cell| *cell.0.boot.lock() = Some(boot));
         // Handlers hold what they change: without this nothing of a cell that did not open would ever close.
         built.inspect_err(|_| nexus.clear_handlers())
     }
@@ -191,13 +201,15 @@ impl Cell {
             features: Mutex::new(base_features()),
             health: RwLock::default(),
             on_active: RwLock::default(),
+            sums: RwLock::default(),
+            boot: Mutex::default(),
             reloads: Mutex::default(),
             permdefs: RwLock::default(),
             backup: Mutex::default(),
             routes: RwLock::default(),
             https: Mutex::default(),
             dmon: std::sync::OnceLock::new(),
-            _lock: lock,
+            lock: Mutex::new(Some(lock)),
         }));
         // What hangs on a cell holds it: without an end, one that did not get ready would keep its directory locked.
         cell.prepare().inspect_err(|_| drop(cell.fini()))?;
@@ -209,7 +221,7 @@ impl Cell {
         if !self.0.embedded {
             self.req_free_space()?;
         }
-        self.check_versions()?;
+        self.state_versions()?;
         if !self.0.embedded {
             let min = self.conf().int("nexus:min_mirrors").and_then(|min| usize::try_from(min).ok());
             self.nexus().set_min_mirrors(min.unwrap_or_default());
@@ -218,25 +230,10 @@ impl Cell {
         self.set_root_passwd()
     }
 
-    /// Refuses a directory that a newer version wrote, and states this one.
-    fn check_versions(&self) -> Result<()> {
+    /// States this version in the directory.
+    fn state_versions(&self) -> Result<()> {
         let inner = &self.0;
         let txn = inner.slab.read_fresh()?;
-        for (key, ours) in [("cell:version", inner.spec.version), ("synapse:version", VERSION)] {
-            let stored = inner
-                .info
-                .get(&txn, key)?
-                .and_then(|valu| valu.as_list()?.iter().map(Value::as_i64).collect::<Option<Vec<i64>>>());
-            if stored.as_deref().is_some_and(|stored| stored > &ours[..]) {
-                let mesg = format!("The directory was written by version {stored:?} of {key}; this is {ours:?}.");
-                let (last, cur) = (stored.unwrap_or_default(), ours);
-                let last: Value = last.into_iter().map(Value::from).collect();
-                return Err(err!("BadVersion", mesg = mesg, currver = cur, lastver = last));
-            }
-        }
-        for (name, vers) in CELL_VERS {
-            self.check_storage(name, *vers, *vers)?;
-        }
         let nexsvers = match inner.info.get(&txn, "nexus:version")? {
             Some(vers) => (int_at(&vers, 0), int_at(&vers, 1)),
             None if inner.inaugural => NEXUS_VERSION,
@@ -265,19 +262,8 @@ impl Cell {
     /// `BadStorageVersion`, which says what to do.
     pub fn check_storage(&self, name: &str, oldest: i64, newest: i64) -> Result<()> {
         let txn = self.0.slab.read_fresh()?;
-        let Some(stored) = self.0.vers.get(&txn, name)?.and_then(|vers| vers.as_i64()) else { return Ok(()) };
-        if (oldest..=newest).contains(&stored) {
-            return Ok(());
-        }
-        let todo = if stored > newest {
-            "start it with a newer build"
-        } else {
-            "start it once with version 2.256 of the original, which brings it up to that"
-        };
-        let dirn = self.dirn().display();
-        let mesg =
-            format!("The directory {dirn} has version {stored} of {name}, and this build needs {newest}: {todo}.");
-        Err(err!("BadStorageVersion", mesg = mesg, name = name, version = stored))
+        let stored = self.0.vers.get(&txn, name)?.and_then(|vers| vers.as_i64());
+        check_number(self.dirn(), name, stored, oldest, newest)
     }
 
     fn set_root_passwd(&self) -> Result<()> {
@@ -304,10 +290,12 @@ impl Cell {
     /// service's own storage is open and its handlers are added.
     pub fn start(&self) -> Result<()> {
         if !self.0.embedded {
-            let again = self.nexus().recover()?;
+            let progress = self.0.boot.lock().as_ref().map(|boot| boot.progress.clone()).unwrap_or_default();
+            let again = self.nexus().recover(&progress)?;
             if again > 0 {
                 tracing::info!(count = again, "entries of the nexus log were applied again");
             }
+            self.standing().sums_from.store(self.nexus().index(), std::sync::atomic::Ordering::Release);
         }
         if self.0.embedded {
             self.set_active(true);
@@ -321,6 +309,9 @@ impl Cell {
             self.make_first_users()?;
             // What a first start makes comes through no event, so that nothing could make it good after a kill.
             self.writer().commit()?;
+            if !self.0.embedded {
+                crate::first::finish(self.dirn())?;
+            }
         }
         if let Some(name) = self.conf().str("aha:admin")
             && self.is_active()
@@ -512,19 +503,26 @@ impl Cell {
         self.0.done.cancel();
         self.0.on_active.write().clear();
         self.0.health.write().clear();
+        self.0.sums.write().clear();
+        drop(self.0.boot.lock().take());
         self.0.reloads.lock().clear();
         *self.0.routes.write() = axum::Router::new();
         self.auth().clear_hooks();
         if self.0.embedded {
             self.nexus().del_handler(self.iden());
-            return self.0.slab.fini();
+            let done = self.0.slab.fini();
+            self.0.lock.lock().take();
+            return done;
         }
         self.nexus().set_ending();
         self.nexus().clear_handlers();
         for task in self.boss().ps() {
             task.kill();
         }
-        self.writer().fini()
+        let done = self.writer().fini();
+        // Also after an error: nothing is written any more.
+        self.0.lock.lock().take();
+        done
     }
 
     // ---- what peers are told
@@ -605,7 +603,8 @@ impl Cell {
                 "myelin",
                 Map::new()
                     .with("version", crate::version::MYELIN_VERSION)
-                    .with("min_mirrors", inner.nexus.min_mirrors()),
+                    .with("min_mirrors", inner.nexus.min_mirrors())
+                    .with("sums", self.sums_info()),
             ))
     }
 
@@ -654,6 +653,7 @@ impl Cell {
             let mesg = format!("Nothing can be written until the service is restarted: {}", error.message());
             check.update("storage", "failed", &mesg, Map::new().with("err", error.name()));
         }
+        self.sums_health(&mut check);
         let funcs = self.0.health.read().clone();
         funcs.iter().for_each(|func| func(&mut check));
         check
@@ -696,10 +696,19 @@ fn int_at(valu: &Value, indx: usize) -> i64 {
 }
 
 fn base_features() -> Map {
-    ["tellready", "dynmirror", "tasks", "issuewait", "shutdowndrain", "nexusconfirm"]
-        .into_iter()
-        .map(|name| (name, 1))
-        .collect()
+    [
+        "tellready",
+        "dynmirror",
+        "tasks",
+        "issuewait",
+        "shutdowndrain",
+        "nexusconfirm",
+        crate::mirror::compare::FEATURE,
+        crate::mirror::fence::FEATURE,
+    ]
+    .into_iter()
+    .map(|name| (name, 1))
+    .collect()
 }
 
 /// Refuses a backup that was not finished: it lacks what it lacks without saying so.
@@ -710,6 +719,53 @@ fn req_whole(dirn: &Path) -> Result<()> {
     let dirn = dirn.display().to_string();
     let mesg = format!("The directory {dirn} is a backup that was not finished. Use another one.");
     Err(err!("BadCoreStore", mesg = mesg, dirn = dirn))
+}
+
+/// Refuses a directory that a newer version wrote, before anything in it is changed.
+fn req_known_versions(spec: &CellSpec, dirn: &Path) -> Result<()> {
+    let path = dirn.join("slabs/cell.lmdb");
+    if !path.join("data.mdb").exists() {
+        return Ok(());
+    }
+    let slab = Slab::open_readonly(&path)?;
+    // A transaction knows the tables that were opened before it.
+    let (info, vers) = (slab.find_table("cell:info")?, slab.find_table("cell:vers")?);
+    let txn = slab.read()?;
+    let get = |table: Option<Table>, key: &str| -> Result<Option<Value>> {
+        table.map_or(Ok(None), |table| txn.get_value(table, key.as_bytes()))
+    };
+    for (key, ours) in [("cell:version", spec.version), ("synapse:version", VERSION)] {
+        let stored = get(info, key)?;
+        let stored = stored.as_ref().and_then(Value::as_list).unwrap_or_default();
+        let stored: Vec<i64> = stored.iter().filter_map(Value::as_i64).collect();
+        if stored.as_slice() > &ours[..] {
+            let text = |vers: &[i64]| vers.iter().map(i64::to_string).collect::<Vec<_>>().join(".");
+            let mesg = format!(
+                "The directory {} was written by version {} ({key}), and this is {}: start it with that build or a newer one.",
+                dirn.display(),
+                text(&stored),
+                text(&ours)
+            );
+            let last: Value = stored.into_iter().map(Value::from).collect();
+            return Err(err!("BadVersion", mesg = mesg, currver = ours, lastver = last));
+        }
+    }
+    for (name, ours) in CELL_VERS {
+        check_number(dirn, name, get(vers, name)?.and_then(|vers| vers.as_i64()), *ours, *ours)?;
+    }
+    Ok(())
+}
+
+fn check_number(dirn: &Path, name: &str, stored: Option<i64>, oldest: i64, newest: i64) -> Result<()> {
+    let Some(stored) = stored.filter(|stored| !(oldest..=newest).contains(stored)) else { return Ok(()) };
+    let todo = if stored > newest {
+        "start it with a newer build"
+    } else {
+        "start it once with version 2.256 of the original, which brings it up to that"
+    };
+    let dirn = dirn.display();
+    let mesg = format!("The directory {dirn} has version {stored} of {name}, and this build needs {newest}: {todo}.");
+    Err(err!("BadStorageVersion", mesg = mesg, name = name, version = stored))
 }
 
 /// Makes the directories every service has, and empties those that hold nothing worth keeping.
@@ -736,18 +792,29 @@ pub(crate) fn set_private(path: &Path) -> Result<()> {
     Ok(std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?)
 }
 
-/// Reads (or makes) the iden of the cell and locks the file that holds it. Says whether it was made.
-fn claim(dirn: &Path, conf: &Conf, iden: Option<&str>) -> Result<(String, File, bool)> {
+/// Reads (or makes) the iden of the cell and locks the file that holds it. Says whether this is the first start; `top` is
+/// the cell of a process, whose first start is marked until it is finished.
+fn claim(dirn: &Path, conf: &Conf, iden: Option<&str>, top: bool) -> Result<(String, File, bool)> {
     let path = dirn.join("cell.guid");
-    let inaugural = !path.exists();
+    let mut inaugural = !path.exists();
     if inaugural {
         let iden = iden.map(str::to_owned).or_else(|| conf.str("cell:guid")).unwrap_or_else(rand_guid);
-        std::fs::write(&path, iden)?;
+        if top {
+            crate::first::begin(dirn)?;
+        }
+        // Whole or not at all.
+        let new = dirn.join("cell.guid.new");
+        std::fs::write(&new, iden)?;
+        std::fs::rename(&new, &path)?;
     }
     let mut file = File::options().read(true).write(true).open(&path)?;
     if !myelin_slab::lock_exclusive(&file)? {
         let mesg = format!("Another process is already running the service in {}.", dirn.display());
         return Err(err!("FatalErr", mesg = mesg, path = path.display().to_string()));
+    }
+    if top && !inaugural && crate::first::is_unfinished(dirn) {
+        crate::first::clear(dirn)?;
+        inaugural = true;
     }
     let mut text = String::new();
     let read = file.read_to_string(&mut text);

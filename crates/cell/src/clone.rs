@@ -10,12 +10,18 @@ use myelin_value::{Map, Value};
 
 use crate::provision::{Joined, keep_conf, key_of};
 
+/// Says that the copy of the leader's directory is not whole yet, and what AHA said of this service.
+const MARK: &str = "bootstrap.unfinished";
+/// What a copy that begins anew leaves where it is.
+const KEPT: &[&str] = &["cell.yaml", "cell.mods.yaml", "certs", "prov.done", "backups", MARK];
 /// How long a new mirror waits for its leader to be reachable.
 const LEADER_WAIT: Duration = Duration::from_secs(60);
 
 /// Copies the leader's directory over this one, then makes its options those of the mirror again.
 pub(crate) async fn begin_as_mirror(dirn: &Path, leader: &str, joined: &Joined) -> Result<()> {
     let shown = myelin_telepath::url::sanitize(leader);
+    let mark = Map::new().with("key", &joined.key).with("told", joined.told.clone()).with("leader", leader);
+    yaml::save_file(&dirn.join(MARK), &mark.into())?;
     tracing::warn!(leader = shown, "copying the leader's directory; this may take a while");
     let env = TeleEnv::for_cell(dirn)?;
     let client = Client::open(leader)?;
@@ -36,8 +42,29 @@ pub(crate) async fn begin_as_mirror(dirn: &Path, leader: &str, joined: &Joined) 
     }
     keep_conf(dirn, &joined.told)?;
     fs::write(dirn.join("prov.done"), &joined.key)?;
+    fs::remove_file(dirn.join(MARK))?;
     tracing::warn!(leader = shown, "copied the leader's directory");
     Ok(())
+}
+
+/// Begins again with a copy that was cut off: the key of the provisioning URL is used up, and what AHA said is in the mark.
+/// False if there is none.
+pub(crate) async fn go_on_as_mirror(dirn: &Path) -> Result<bool> {
+    let Some(mark) = yaml::load_file(&dirn.join(MARK))? else { return Ok(false) };
+    tracing::warn!("copying the leader's directory was cut off: it begins anew");
+    for entry in fs::read_dir(dirn)? {
+        let entry = entry?;
+        if KEPT.iter().any(|kept| entry.file_name() == *kept) {
+            continue;
+        }
+        let path = entry.path();
+        if entry.file_type()?.is_dir() { fs::remove_dir_all(&path)? } else { fs::remove_file(&path)? }
+    }
+    let text = |key: &str| mark.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let told = mark.get("told").and_then(Value::as_map).cloned().unwrap_or_default();
+    let joined = Joined { told, key: text("key") };
+    begin_as_mirror(dirn, &text("leader"), &joined).await?;
+    Ok(true)
 }
 
 /// Begins as a clone of an AHA server, which needs no other introduction than a URL with a key.

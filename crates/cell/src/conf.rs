@@ -86,6 +86,13 @@ pub const CELL_CONFS: &[ConfDef] = &[
         Reach::Full,
         "A mirror that cannot follow its leader from where it is copies it anew, by itself.",
     ),
+    def(
+        "mirror:check",
+        ANY,
+        "60",
+        Reach::Full,
+        "Seconds between a mirror's comparisons of what it holds with what its leader holds; 0 for none.",
+    ),
     def("auth:passwd", Kind::Str, "", Reach::Full, "The password that root gets at start, if it has another."),
     def("auth:anon", Kind::Str, "", Reach::Full, "The user that peers are who do not say who they are."),
     def("auth:ctor", Kind::Str, "", Reach::File, "Not used any more."),

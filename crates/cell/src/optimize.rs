@@ -10,14 +10,15 @@ use myelin_slab::{Reads, Slab};
 use myelin_value::{Map, Value, msgpack};
 
 use crate::Cell;
+use crate::boot::Progress;
 use crate::sysinfo::dir_size;
 use crate::version::now;
 
 const TABLE: &str = "cell:optimized";
 
 /// Compacts every database of a directory. What goes wrong is logged and stops nothing: the originals are as they were.
-pub(crate) fn optimize(dirn: &Path) -> Option<Map> {
-    match try_optimize(dirn) {
+pub(crate) fn optimize(dirn: &Path, progress: &Progress) -> Option<Map> {
+    match try_optimize(dirn, progress) {
         Ok(done) => done,
         Err(error) => {
             tracing::error!(%error, "the databases could not all be compacted; the service starts with them as they are");
@@ -26,7 +27,7 @@ pub(crate) fn optimize(dirn: &Path) -> Option<Map> {
     }
 }
 
-fn try_optimize(dirn: &Path) -> Result<Option<Map>> {
+fn try_optimize(dirn: &Path, progress: &Progress) -> Result<Option<Map>> {
     use std::os::unix::fs::MetadataExt;
     let mut slabs = Vec::new();
     find_slabs(dirn, &mut slabs)?;
@@ -48,7 +49,11 @@ fn try_optimize(dirn: &Path) -> Result<Option<Map>> {
     };
     let init = stat(dirn);
     tracing::warn!(count = slabs.len(), "compacting the databases before they are opened");
+    let size_of = |slab: &PathBuf| std::fs::metadata(slab.join("data.mdb")).map_or(0, |meta| meta.len());
+    let (mut done, total) = (0, slabs.iter().map(size_of).sum());
     for (numb, slab) in slabs.iter().enumerate() {
+        progress.set("compacting the databases", done, total);
+        done += size_of(slab);
         tracing::warn!("compacting {} of {}: {}", numb + 1, slabs.len(), slab.display());
         let _ = std::fs::remove_dir_all(&tmp);
         Slab::compact_dir(slab, &tmp)?;

@@ -25,6 +25,9 @@ pub(crate) struct Joined {
 pub async fn provision(spec: &CellSpec, dirn: &Path, given: &Map) -> Result<()> {
     std::fs::create_dir_all(dirn)?;
     let conf = Conf::load(dirn, spec.confs, given.clone())?;
+    if crate::clone::go_on_as_mirror(dirn).await? {
+        return Ok(());
+    }
     crate::mirror::resync::resync(dirn, &conf).await?;
     if let Some(url) = conf.str("clone").filter(|_| !dirn.join("cell.guid").exists()) {
         return crate::clone::begin_as_clone(dirn, &url).await;

@@ -1,7 +1,8 @@
 //! Registration with AHA, which lasts as long as the connection does.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use myelin_error::{Result, err};
 use myelin_telepath::aha::AhaUrls;
@@ -15,6 +16,9 @@ use crate::mirror::rival::{LOOK_PERIOD, NameIs};
 const RETRY: Duration = Duration::from_secs(1);
 /// How long AHA may take to say who leads.
 const LOOK_WAIT: Duration = Duration::from_secs(3);
+/// How long after a look at AHA a leader acknowledges changes. A look begins a second after the last, and AHA is out of reach
+/// when one has taken too long.
+pub(crate) const LEASE: Duration = Duration::from_secs(4);
 /// How long a leader that AHA may replace goes on without having heard from AHA: half of AHA's lease.
 const LEASE_HOLD: Duration = Duration::from_secs(5);
 const HOLD_LEASE: &str = "AHA is out of reach, and may have promoted a mirror (aha:failover).";
@@ -43,6 +47,27 @@ impl Cell {
             .with("urlinfo", urlinfo)
             .with("ready", self.is_active() || self.is_ready())
             .with("promotable", self.conf().get("aha:promotable")))
+    }
+
+    /// What AHA is told of this service under the name of the leader: the term of its leadership, too.
+    pub(crate) fn leader_info(&self, port: u16, term: i64) -> Result<Map> {
+        Ok(self.aha_info(port)?.with("term", term))
+    }
+
+    /// Whether this service acknowledges changes only while AHA says that it leads.
+    pub(crate) fn needs_lease(&self) -> bool {
+        // An AHA server does not ask itself.
+        self.celltype() != "ahacell"
+            && ["aha:name", "aha:network", "aha:leader", "aha:registry", "dmon:listen"]
+                .iter()
+                .all(|key| self.conf().get(key).is_truthy())
+    }
+
+    /// AHA cannot be asked. Where it may replace this leader that ends what it may acknowledge; elsewhere it goes on alone.
+    fn aha_out_of_reach(&self) {
+        if !self.conf().is_on("aha:failover") {
+            self.nexus().free_lease();
+        }
     }
 
     /// A connection to AHA, else an error that says which option is missing.
@@ -123,6 +148,7 @@ impl Cell {
         let (Some(name), Some(network)) = (self.aha_name(), self.conf().str("aha:network")) else { return };
         let Some(client) = self.inner().aha.get().cloned() else { return };
         self.watch_lease();
+        self.standing().port.store(port, Ordering::Release);
         let cell = self.clone();
         tokio::spawn(async move {
             while !cell.done().is_cancelled() {
@@ -131,6 +157,10 @@ impl Cell {
                     done = cell.stay_registered(&client, &name, &network, port) => done,
                 };
                 if let Err(error) = done {
+                    // One failure says nothing: it may be of a time during which this process was stopped.
+                    if cell.standing().unheard.fetch_add(1, Ordering::AcqRel) > 0 {
+                        cell.aha_out_of_reach();
+                    }
                     tracing::warn!(%error, "registering with AHA failed; trying again");
                     tokio::time::sleep(RETRY).await;
                 }
@@ -152,6 +182,7 @@ impl Cell {
                 let told = tokio::time::timeout(LEASE_HOLD, heard.changed()).await;
                 if told.is_err() && cell.is_active() && cell.nexus().add_hold(HOLD_LEASE) {
                     tracing::error!("changes are refused: {HOLD_LEASE}");
+                    cell.nexus().fence();
                 }
                 if told.is_ok() && cell.nexus().del_hold(HOLD_LEASE) {
                     tracing::error!("changes are accepted again: AHA is back, and has no other leader");
@@ -162,20 +193,41 @@ impl Cell {
 
     /// Registers over one connection, and tells of what changes meanwhile.
     async fn stay_registered(&self, client: &Client, name: &str, network: &str, port: u16) -> Result<()> {
-        let proxy = client.proxy(None).await?;
+        let proxy = match tokio::time::timeout(LOOK_WAIT, client.proxy(None)).await {
+            Ok(proxy) => proxy?,
+            Err(_) => {
+                self.aha_out_of_reach();
+                client.proxy(None).await?
+            }
+        };
         let (mut active, mut ready) = (self.inner().active.subscribe(), self.standing().ready.subscribe());
         let leads = *active.borrow_and_update();
         let mut told = *ready.borrow_and_update();
         let add = |name: &str| -> Result<Todo> {
             Ok(Todo::new("addAhaSvc").arg(name).arg(self.aha_info(port)?).kw("network", network))
         };
-        proxy.call(add(name)?).await?;
+        let lead = |name: &str| -> Result<Todo> {
+            Ok(Todo::new("addAhaSvc").arg(name).arg(self.leader_info(port, self.term()?)?).kw("network", network))
+        };
         let leader = self.conf().str("aha:leader").filter(|_| leads);
+        let leased = |begun: Instant| {
+            self.standing().unheard.store(0, Ordering::Release);
+            if self.needs_lease() {
+                self.nexus().set_lease(begun + LEASE);
+            }
+        };
+        if leads && self.needs_lease() {
+            // Whatever was while AHA could not be asked: from here on it decides.
+            self.nexus().end_lease();
+        }
+        proxy.call(add(name)?).await?;
         if let Some(leader) = &leader {
+            let begun = Instant::now();
             if self.look_at_leader(&proxy, leader, network).await? == NameIs::Others {
                 return self.give_way(leader).await;
             }
-            proxy.call(add(leader)?).await?;
+            proxy.call(lead(leader)?).await?;
+            leased(begun);
         }
         self.standing().heard.send_replace(());
         let mut looks = tokio::time::interval(LOOK_PERIOD);
@@ -192,6 +244,7 @@ impl Cell {
                 }
                 _ = looks.tick(), if leader.is_some() => {
                     let Some(leader) = &leader else { continue };
+                    let begun = Instant::now();
                     let looked = tokio::time::timeout(LOOK_WAIT, self.look_at_leader(&proxy, leader, network)).await;
                     let late = |_| err!("TimeOut", mesg = "AHA does not answer.");
                     let looked = looked.map_err(late).and_then(|looked| looked);
@@ -201,8 +254,11 @@ impl Cell {
                     let looked = looked?;
                     self.standing().heard.send_replace(());
                     match looked {
-                        NameIs::Mine => {}
-                        NameIs::Stale => drop(proxy.call(add(leader)?).await?),
+                        NameIs::Mine => leased(begun),
+                        NameIs::Stale => {
+                            proxy.call(lead(leader)?).await?;
+                            leased(begun);
+                        }
                         NameIs::Others => self.give_way(leader).await?,
                     }
                 }

@@ -91,6 +91,10 @@ impl Cell {
 
     /// Starts to listen on `<dirn>/sock` and on `dmon:listen`, and registers with AHA. Returns where `dmon:listen` is bound.
     pub async fn serve(&self, make: ApiMaker) -> Result<Option<Bound>> {
+        let boot = self.inner().boot.lock().take();
+        if let Some(boot) = boot {
+            boot.end().await;
+        }
         let dmon = Dmon::new(self.certdir(), DmonConf::default());
         dmon.share("*", Arc::new(CellShare { cell: self.clone(), make }));
         if let (Some(name), Some(network)) = (self.aha_name(), self.conf().str("aha:network")) {
@@ -100,6 +104,10 @@ impl Cell {
         }
         if self.inner().dmon.set(dmon.clone()).is_err() {
             return Err(err!("BadState", mesg = "The service serves already."));
+        }
+        if self.nexus().is_leader() && self.needs_lease() {
+            // Another one may have been promoted while this service was away.
+            self.nexus().end_lease();
         }
         self.watch_host();
         let tls = dmon.clone();
@@ -118,8 +126,10 @@ impl Cell {
             self.serve_https(port).await?;
         }
         self.open_aha();
-        if let Some(port) = bound.as_ref().and_then(Bound::port) {
-            self.register_with_aha(port);
+        match bound.as_ref().and_then(Bound::port).filter(|_| self.inner().aha.get().is_some()) {
+            Some(port) => self.register_with_aha(port),
+            // Nobody would renew it.
+            None => self.nexus().free_lease(),
         }
         self.begin_following();
         Ok(bound)

@@ -395,3 +395,79 @@ fn acknowledged_changes_survive_a_kill() {
         cell.fini().expect("fini");
     }
 }
+
+/// Whoever keeps a handle of a cell that has ended does not keep others out of its directory.
+#[test]
+fn an_ended_cell_lets_go_of_its_directory() {
+    let dir = tempfile::tempdir().expect("dir");
+    let cell = open(dir.path(), logged()).expect("cell");
+    let free = || {
+        let file = std::fs::File::options().read(true).write(true).open(dir.path().join("cell.guid")).expect("file");
+        myelin_slab::lock_exclusive(&file).expect("asked")
+    };
+    assert!(!free(), "a running cell has it");
+    let handle = cell.clone();
+    cell.fini().expect("fini");
+    assert!(free());
+    drop(handle);
+}
+
+/// A first start that was cut off is begun again, with the options and without what was half there.
+#[test]
+fn a_first_start_that_was_cut_off_begins_anew() {
+    let dir = tempfile::tempdir().expect("dir");
+    let inaugural = Map::new().with("users", Value::list([Map::new().with("name", "visi").into()]));
+    let conf = logged().with("inaugural", inaugural);
+    // As a kill before the first users leaves it.
+    let cell = Cell::open(SPEC, dir.path(), conf.clone()).expect("cell");
+    cell.auth().add_user("half", None, &Value::Null, None).expect("user");
+    cell.fini().expect("fini");
+    drop(cell);
+    assert!(dir.path().join("boot.unfinished").exists());
+    std::fs::write(dir.path().join("cell.yaml"), "backup:dir: /b\n").expect("written");
+    let cell = open(dir.path(), conf.clone()).expect("cell");
+    assert!(cell.is_inaugural() && cell.auth().user_by_name("visi").is_some());
+    assert!(cell.auth().user_by_name("half").is_none(), "of the start that was cut off");
+    assert_eq!(cell.conf().str("backup:dir").as_deref(), Some("/b"));
+    cell.fini().expect("fini");
+    drop(cell);
+    let cell = open(dir.path(), conf).expect("cell");
+    assert!(!cell.is_inaugural() && cell.auth().user_by_name("visi").is_some());
+    cell.fini().expect("fini");
+}
+
+/// What users, roles and gates add up to does not depend on the way they came about, nor on the password of root.
+#[test]
+fn the_sum_of_auth_is_kept_up_and_the_same_for_the_same_state() {
+    use myelin_cell::HasSum;
+    let dir = tempfile::tempdir().expect("dir");
+    let sum_of = |name: &str, passwd: &str, detour: bool| {
+        let dirn = dir.path().join(name);
+        let conf = logged().with("cell:guid", "1".repeat(32)).with("auth:passwd", passwd);
+        let cell = open(&dirn, conf.clone()).expect("cell");
+        let auth = cell.auth();
+        let user = auth.add_user("visi", None, &Value::Null, Some(&"2".repeat(32))).expect("user");
+        if detour {
+            auth.set_admin(&user, true, None).expect("set");
+            auth.set_admin(&user, false, None).expect("set");
+        }
+        auth.add_role("ninjas", Some(&"3".repeat(32))).expect("role");
+        let sum = auth.state_sum(None).expect("known");
+        let (next, before) = (cell.nexus().index(), auth.state_sum(Some(cell.nexus().index())));
+        assert_eq!(before, Some(sum));
+        auth.set_admin(&user, true, None).expect("set");
+        assert_ne!(auth.state_sum(None), Some(sum));
+        assert_eq!(auth.state_sum(Some(next)), Some(sum), "what it was then is remembered");
+        auth.set_admin(&user, false, None).expect("set");
+        assert_eq!(auth.state_sum(None), Some(sum));
+        cell.fini().expect("fini");
+        drop((cell, user));
+        let cell = open(&dirn, conf).expect("reopened");
+        cell.auth().count_sum().expect("counted");
+        assert_eq!(cell.auth().state_sum(None), Some(sum), "kept");
+        cell.fini().expect("fini");
+        sum
+    };
+    let one = sum_of("one", "secret", false);
+    assert_eq!(one, sum_of("two", "other", true));
+}

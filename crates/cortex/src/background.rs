@@ -75,6 +75,7 @@ pub fn begin(core: &Arc<Cortex>) {
         }
     }));
     renew_tokens(core);
+    crate::parts::trigq::supervise(core);
     crate::sync::supervise(core);
     let core = core.clone();
     crate::wait::spawn(async move {

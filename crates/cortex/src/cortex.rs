@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
-use myelin_cell::{ApplyCx, Cell, CellSpec};
+use myelin_cell::{ApplyCx, Cell, CellSpec, HasSum};
 use myelin_error::{Result, err};
 use myelin_graph::View;
 use myelin_model::{Model, load_model_json};
@@ -31,6 +31,7 @@ use crate::parts::services::Services;
 use crate::parts::stores::Stores;
 use crate::parts::tagmodel::TagModel;
 use crate::parts::triggers::{self, Triggers};
+use crate::parts::trigq::{self, TrigQueues};
 use crate::parts::vars::Vars;
 use crate::parts::vaults::Vaults;
 use crate::parts::{Part, Parts, Pusher};
@@ -83,6 +84,8 @@ pub struct Cortex {
     pub vaults: Arc<Vaults>,
     /// Triggers.
     pub triggers: Arc<Triggers>,
+    /// Triggers that wait for their turn.
+    pub trigqueues: Arc<TrigQueues>,
     /// Called with each package that was added, once the cortex runs.
     on_package: Arc<OnceLock<PackageHook>>,
 }
@@ -113,10 +116,12 @@ impl Cortex {
 
         let stack = Stack::new(cell.clone(), stor.clone(), pusher.clone())?;
         let triggers = Arc::new(Triggers::new(stor.clone(), auth.clone()));
-        stack.set_hooks(trigger_hooks(&triggers));
+        let trigqueues = Arc::new(TrigQueues::new(cell.clone()));
+        stack.set_hooks(trigger_hooks(&triggers, &trigqueues));
         stack.boot()?;
         for view in stack.views() {
             triggers.load(cell.slab(), view.iden())?;
+            trigqueues.load(view.iden())?;
         }
 
         let queue_slab = cell.open_slab("slabs/queues.lmdb", Options::default())?;
@@ -164,6 +169,13 @@ impl Cortex {
         ];
         cell.nexus().add_handler(cell.iden(), Arc::new(Parts::new(&cell, parts)));
         let stores = Stores::open(&cell)?;
+        let layers = stack.clone();
+        cell.add_sums(Arc::new(move || {
+            let sum = |layer: Arc<myelin_graph::Layer>| -> (String, Arc<dyn HasSum>) {
+                (format!("layer:{}", layer.iden()), Arc::new(LayerSum(layer)))
+            };
+            layers.layers().into_iter().map(sum).collect()
+        }));
         let core = Cortex {
             cell,
             model,
@@ -184,6 +196,7 @@ impl Cortex {
             stores,
             vaults,
             triggers,
+            trigqueues,
             on_package,
         };
         core.first_boot()?;
@@ -243,11 +256,20 @@ impl Cortex {
 }
 
 /// Lets the stack hand on what concerns the triggers of a view.
-fn trigger_hooks(triggers: &Arc<Triggers>) -> Hooks {
+fn trigger_hooks(triggers: &Arc<Triggers>, queues: &Arc<TrigQueues>) -> Hooks {
     let (applies, drops) = (triggers.clone(), triggers.clone());
+    let (queued, unqueued) = (queues.clone(), queues.clone());
     Hooks {
-        view_deleted: Some(Arc::new(move |cx, view| drops.drop_view(cx, view.iden()))),
-        view_event: Some(Arc::new(move |cx, view, event| applies.apply(cx, view, event))),
+        view_deleted: Some(Arc::new(move |cx, view| {
+            unqueued.drop_view(cx, view.iden())?;
+            drops.drop_view(cx, view.iden())
+        })),
+        view_event: Some(Arc::new(move |cx, view, event| {
+            if trigq::EVENTS.contains(&event.name.as_str()) {
+                return queued.apply(cx, view, event);
+            }
+            applies.apply(cx, view, event)
+        })),
         view_events: triggers::EVENTS,
         ..Hooks::default()
     }
@@ -278,6 +300,19 @@ fn first_model(cell: &Cell) -> Result<Model> {
         tracing::warn!("the option modules names {module:?}: Python modules cannot be loaded here; see cortex:models");
     }
     Ok(model)
+}
+
+/// What a layer holds, as mirrors compare it.
+struct LayerSum(Arc<myelin_graph::Layer>);
+
+impl HasSum for LayerSum {
+    fn state_sum(&self, next: Option<u64>) -> Option<u64> {
+        self.0.state_sum(next)
+    }
+
+    fn count_sum(&self) -> Result<()> {
+        self.0.count_sum()
+    }
 }
 
 /// Asks every layer's counts.

@@ -15,6 +15,7 @@ use myelin_slab::{Reads, WriteCx};
 use myelin_value::{Buid, Value, msgpack};
 
 use crate::edit::{Edit, EditOp, NodeEdit};
+use crate::facts::{Facts, Kind};
 use crate::index::{self, pair_of};
 use crate::layer::{DATA_NAME_MAX, Layer, pack_names};
 use crate::sode::{Key, Sode, SodeRef};
@@ -88,6 +89,9 @@ impl Layer {
             key: Vec::with_capacity(64),
             scratch: Vec::with_capacity(64),
             suppressed,
+            facts: Facts::default(),
+            moved: 0,
+            data_moved: 0,
         };
         let mut results: IndexMap<Buid, NodeEdit> = IndexMap::new();
         let done = batch.run(edits, &mut results);
@@ -118,6 +122,10 @@ struct Batch<'a> {
     scratch: Vec<u8>,
     /// The slab has the effects already: counts in memory must not count again.
     suppressed: bool,
+    facts: Facts,
+    /// By how much the sums of what the layer and its node data hold have changed.
+    moved: u64,
+    data_moved: u64,
 }
 
 /// The two abbreviations of a property: of the form's, and of the universal one.
@@ -167,6 +175,9 @@ impl Batch<'_> {
 
     /// Writes the storage nodes of the batch.
     fn flush(&mut self) -> Result<()> {
+        let sums = self.layer.sums();
+        sums.layer.add(self.cx, self.moved)?;
+        sums.data.add(self.cx, self.data_moved)?;
         let mut rows = Vec::with_capacity(self.nodes.len());
         for (buid, state) in std::mem::take(&mut self.nodes) {
             if state.dirty {
@@ -221,6 +232,8 @@ impl Batch<'_> {
         if state.sode.form().is_none() {
             self.cx.put(self.layer.tables.byform, &abrv, &node.buid.0)?;
         }
+        let old = state.sode.valu().map(|(old, was)| (old, Some(*was)));
+        self.fact(node, Kind::Valu, ["", ""], old, Some((valu, Some(stor))));
         state.sode.set_valu((valu.clone(), stor));
         self.mark(node, state);
         self.put_rows(&rows, PropAbrvs { own: abrv, univ: None }, node, true)?;
@@ -239,6 +252,7 @@ impl Batch<'_> {
         self.count(&node.form, -1)?;
         self.wipe_data(node)?;
         self.wipe_edges(node)?;
+        self.fact(node, Kind::Valu, ["", ""], Some((&valu, Some(stor))), None);
         state.sode.take_valu();
         self.mark(node, state);
         self.clean(node, state)?;
@@ -273,6 +287,8 @@ impl Batch<'_> {
             self.put_ndefs(&rows, *was, abrvs, node, false)?;
         }
         self.put_form(node, state)?;
+        let had = old.as_ref().map(|(old, was)| (old, Some(*was)));
+        self.fact(node, Kind::Prop, [prop, ""], had, Some((&valu, Some(stor))));
         state.sode.props_mut().insert(prop.clone(), (valu.clone(), stor));
         self.mark(node, state);
         self.put_rows(&rows, abrvs, node, true)?;
@@ -285,6 +301,7 @@ impl Batch<'_> {
     fn prop_del(&mut self, node: &NodeEdit, prop: &Arc<str>, state: &mut NodeState, out: &mut Vec<Edit>) -> Result<()> {
         let abrvs = self.abrvs(node, prop)?;
         let Some((old, stor)) = state.sode.props_mut().shift_remove(prop) else { return self.clean(node, state) };
+        self.fact(node, Kind::Prop, [prop, ""], Some((&old, Some(stor))), None);
         if let Ok(rows) = Rows::of(stor, &old, &mut self.scratch) {
             self.put_rows(&rows, abrvs, node, false)?;
             self.put_ndefs(&rows, stor, abrvs, node, false)?;
@@ -318,6 +335,7 @@ impl Batch<'_> {
             }
         }
         self.put_form(node, state)?;
+        self.fact(node, Kind::Tag, [tag, ""], old.as_ref().map(|old| (old, None)), Some((&valu, None)));
         state.sode.tags_mut().insert(tag.clone(), valu.clone());
         self.mark(node, state);
         self.cx.put(self.layer.tables.bytag, &joined(&abrv, &form), &node.buid.0)?;
@@ -328,6 +346,7 @@ impl Batch<'_> {
     fn tag_del(&mut self, node: &NodeEdit, tag: &Arc<str>, state: &mut NodeState, out: &mut Vec<Edit>) -> Result<()> {
         let form = self.prop_abrv(Some(&node.form), None)?;
         let Some(old) = state.sode.tags_mut().shift_remove(tag) else { return self.clean(node, state) };
+        self.fact(node, Kind::Tag, [tag, ""], Some((&old, None)), None);
         self.mark(node, state);
         if let Some(abrv) = self.layer.tags.get(tag.as_bytes()) {
             self.cx.del_dup(self.layer.tables.bytag, &joined(&abrv, &form), &node.buid.0)?;
@@ -363,6 +382,8 @@ impl Batch<'_> {
             self.put_tagprop(*was, have, abrvs, node, false).or_else(ignore_no_key)?;
         }
         self.put_form(node, state)?;
+        let had = old.as_ref().map(|(old, was)| (old, Some(*was)));
+        self.fact(node, Kind::TagProp, [tag, prop], had, Some((&valu, Some(stor))));
         state.sode.tagprops_mut().entry(tag.clone()).or_default().insert(prop.clone(), (valu.clone(), stor));
         self.mark(node, state);
         self.put_tagprop(stor, &valu, abrvs, node, true)?;
@@ -385,6 +406,7 @@ impl Batch<'_> {
             tagprops.shift_remove(tag);
         }
         let Some((old, stor)) = old else { return self.clean(node, state) };
+        self.fact(node, Kind::TagProp, [tag, prop], Some((&old, Some(stor))), None);
         self.mark(node, state);
         let abrvs = self.tagprop_abrvs(node, tag, prop)?;
         self.put_tagprop(stor, &old, abrvs, node, false).or_else(ignore_no_key)?;
@@ -407,6 +429,7 @@ impl Batch<'_> {
         let byts = msgpack::encode(valu);
         let have = self.cx.get(self.layer.tables.nodedata, &key)?;
         let same = have == Some(&byts);
+        let gone = have.map_or(0, |have| self.facts.data(&node.buid, name, have));
         let old = have.map(msgpack::decode).transpose()?.unwrap_or(Value::Null);
         // The data may be on disk before the storage node is: then the rest is still to be done.
         if same && !self.cx.is_suppressed(self.layer.tables.nodedata)? {
@@ -416,6 +439,8 @@ impl Batch<'_> {
         if state.sode.form().is_none() {
             self.mark(node, state);
         }
+        let come = self.facts.data(&node.buid, name, &byts);
+        self.data_moved = self.data_moved.wrapping_add(come).wrapping_sub(gone);
         self.cx.put(self.layer.tables.nodedata, &key, &byts)?;
         self.cx.put(self.layer.tables.dataname, &abrv, &node.buid.0)?;
         out.push(EditOp::DataSet { name: name.clone(), valu: valu.clone(), old }.into());
@@ -425,7 +450,9 @@ impl Batch<'_> {
     fn data_del(&mut self, node: &NodeEdit, name: &Arc<str>, state: &mut NodeState, out: &mut Vec<Edit>) -> Result<()> {
         let abrv = self.prop_abrv(Some(name), None)?;
         let key = [&node.buid.0[..], &abrv].concat();
-        let Some(old) = self.cx.pop_value(self.layer.tables.nodedata, &key)? else { return self.clean(node, state) };
+        let Some(byts) = self.cx.pop(self.layer.tables.nodedata, &key)? else { return self.clean(node, state) };
+        self.data_moved = self.data_moved.wrapping_sub(self.facts.data(&node.buid, name, &byts));
+        let old = msgpack::decode(&byts)?;
         self.cx.del_dup(self.layer.tables.dataname, &abrv, &node.buid.0)?;
         self.clean(node, state)?;
         out.push(EditOp::DataDel { name: name.clone(), old }.into());
@@ -445,6 +472,7 @@ impl Batch<'_> {
         if !self.cx.put_dup(tables.edgesn1, &n1key, &n2.0)? {
             return Ok(());
         }
+        self.moved = self.moved.wrapping_add(self.facts.edge(n1, verb.as_bytes(), n2));
         self.put_form(node, state)?;
         if state.sode.form().is_none() {
             self.mark(node, state);
@@ -480,6 +508,23 @@ impl Batch<'_> {
         state.sode.set_form(&node.form);
         state.dirty = true;
         state.gone = false;
+    }
+
+    /// Counts that a node has something else in a place than it had.
+    fn fact(
+        &mut self,
+        node: &NodeEdit,
+        kind: Kind,
+        names: [&str; 2],
+        old: Option<(&Value, Option<StorType>)>,
+        new: Option<(&Value, Option<StorType>)>,
+    ) {
+        if let Some((valu, stor)) = old {
+            self.moved = self.moved.wrapping_sub(self.facts.valu(kind, &node.buid, names, valu, stor));
+        }
+        if let Some((valu, stor)) = new {
+            self.moved = self.moved.wrapping_add(self.facts.valu(kind, &node.buid, names, valu, stor));
+        }
     }
 
     fn put_form(&mut self, node: &NodeEdit, state: &NodeState) -> Result<()> {
@@ -518,7 +563,9 @@ impl Batch<'_> {
         let keys = self.cx.keys_prefix(tables.nodedata, &node.buid.0)?;
         let keys: Vec<Vec<u8>> = keys.map(|row| row.map(|(key, _)| key.to_vec())).collect::<Result<_>>()?;
         for key in keys {
-            self.cx.del(tables.nodedata, &key)?;
+            let byts = self.cx.pop(tables.nodedata, &key)?.unwrap_or_default();
+            let name = self.layer.name_of(&key[32..]).unwrap_or_default();
+            self.data_moved = self.data_moved.wrapping_sub(self.facts.data(&node.buid, &name, &byts));
             self.cx.del_dup(tables.dataname, &key[32..], &node.buid.0)?;
         }
         Ok(())
@@ -548,6 +595,7 @@ impl Batch<'_> {
         if !self.cx.has_dup(tables.edgesn1, &n1key, &n2.0)? {
             return Ok(false);
         }
+        self.moved = self.moved.wrapping_sub(self.facts.edge(n1, verb, n2));
         let pair = [&n1.0[..], &n2.0].concat();
         self.cx.del_dup(tables.edgesn1, &n1key, &n2.0)?;
         self.cx.del_dup(tables.byverb, verb, &pair)?;

@@ -131,6 +131,17 @@ impl Sodes {
             *place = None;
         }
     }
+
+    /// Drops all nodes.
+    pub fn forget_all(&self) {
+        for shard in &self.0 {
+            let mut shard = shard.lock();
+            shard.dropped += 1;
+            for place in std::mem::take(&mut shard.places) {
+                TOTAL.fetch_sub(cost(&place), Ordering::Relaxed);
+            }
+        }
+    }
 }
 
 impl Shard {

@@ -10,7 +10,8 @@
 //! 2. the edit log and node data are committed before the indexes are: after a crash, an event that is applied again finds
 //!    either all of its effects or makes them, and its log row is never lost;
 //! 3. point reads by buid see uncommitted storage nodes through the overlay; walks begin with `read_fresh`;
-//! 4. abbreviations are never released.
+//! 4. abbreviations are never released;
+//! 5. the sums of what the two slabs of state hold ([`crate::facts`]) are written in the transactions that change it.
 //!
 //! Layers know nothing of views, users or the data model. Edits are in [`crate::apply`], walks in [`crate::lift`].
 
@@ -21,13 +22,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use myelin_error::{Result, err};
 use myelin_model::{StorCmpr, StorType};
-use myelin_slab::tables::{Abrv, HotCount, SlabAbrv, SlabSeqn};
+use myelin_slab::tables::{Abrv, HotCount, SlabAbrv, SlabSeqn, StateSum};
 use myelin_slab::{Options, Reads, Slab, Table, WriteCx, Writer};
 use myelin_value::{Buid, Map, Value, msgpack};
 use parking_lot::RwLock;
 
 use crate::cache::{Found, Sodes};
 use crate::edit::{NodeEdit, pack_edits, unpack_edits};
+use crate::facts::Sums;
 use crate::index;
 use crate::lift::{LayerLift, LiftBy, Stop};
 
@@ -106,6 +108,7 @@ pub struct Layer {
     overlay: Arc<Overlay>,
     /// Committed storage nodes read lately.
     sodes: Sodes,
+    sums: Sums,
     /// Counts batches that changed something, so that readers know when to look again.
     version: AtomicU64,
     sink: RwLock<Option<Arc<dyn EditSink>>>,
@@ -136,10 +139,12 @@ impl Layer {
     pub fn open_in(cx: &mut WriteCx, writer: &Writer, dir: &Path, info: Map) -> Result<Arc<Layer>> {
         let path = dir.join("layer_v2.lmdb");
         let fresh = !path.exists();
+        let data_path = dir.join("nodedata.lmdb");
+        let data_fresh = !data_path.exists();
         let quiet = Options { readahead: false, ..Options::default() };
         // In this order they are committed: the log before the rows.
         let edit_slab = cx.open_slab(writer, &dir.join("nodeedits.lmdb"), quiet.clone())?;
-        let data_slab = cx.open_slab(writer, &dir.join("nodedata.lmdb"), quiet)?;
+        let data_slab = cx.open_slab(writer, &data_path, quiet)?;
         let slab = cx.open_slab(writer, &path, Options::default())?;
         let meta = cx.table(&slab, "layer:meta", false)?;
         if fresh {
@@ -172,6 +177,8 @@ impl Layer {
             cx.table(&slab, name, false)?;
         }
         let log = SlabSeqn::open_in(cx, &edit_slab, "nodeedits")?;
+        let sums =
+            Sums { layer: StateSum::open_in(cx, &slab, fresh)?, data: StateSum::open_in(cx, &data_slab, data_fresh)? };
         cx.commit(&slab)?;
         let layer = Arc::new(Layer {
             iden: Arc::from(info.get_str("iden").unwrap_or_default()),
@@ -189,6 +196,7 @@ impl Layer {
             log,
             overlay: Arc::default(),
             sodes: Sodes::default(),
+            sums,
             version: AtomicU64::new(0),
             sink: RwLock::new(None),
             hooks: RwLock::default(),
@@ -251,6 +259,10 @@ impl Layer {
     /// Grows with every batch that changes something.
     pub fn version(&self) -> u64 {
         self.version.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn sums(&self) -> &Sums {
+        &self.sums
     }
 
     /// Who stores its edits from now on.
@@ -375,11 +387,36 @@ impl Layer {
                 self.info.write().insert("model:version", vers.clone());
                 Ok(Value::Null)
             }
+            ("layer:truncate", _) => self.empty_in(cx).map(|()| Value::Null),
             ("edits" | "layer:set" | "layer:set:modelvers", _) => {
                 Err(err!("BadArg", mesg = format!("The event {event} has too few arguments.")))
             }
             _ => Err(err!("NoSuchImpl", mesg = format!("Layers do not handle the event {event}."), name = event)),
         }
+    }
+
+    /// Removes all nodes, edges, node data and logged edits. Abbreviations stay. Only older logs ask for it.
+    fn empty_in(&self, cx: &mut WriteCx) -> Result<()> {
+        let suppressed = cx.is_suppressed(self.tables.byform)?;
+        let tables = &self.tables;
+        let own = [tables.bybuid, tables.byform, tables.byprop, tables.byarray, tables.byndef, tables.bytag];
+        let more = [tables.bytagprop, tables.byverb, tables.edgesn1, tables.edgesn2, tables.edgesn1n2];
+        for table in [tables.nodedata, tables.dataname, self.log.table()].into_iter().chain(own).chain(more) {
+            cx.clear(table)?;
+        }
+        for sum in [&self.sums.layer, &self.sums.data] {
+            if let Some(now) = sum.now() {
+                sum.add(cx, now.wrapping_neg())?;
+            }
+        }
+        if !suppressed {
+            for (form, _) in self.form_counts.items() {
+                self.form_counts.set(cx, &form, 0)?;
+            }
+        }
+        self.sodes.forget_all();
+        self.bump();
+        Ok(())
     }
 
     fn apply_set(&self, name: &str, valu: &Value) -> Result<Value> {

@@ -14,6 +14,7 @@
 mod apply;
 mod cache;
 mod edit;
+mod facts;
 pub mod index;
 mod layer;
 mod lift;

@@ -9,11 +9,12 @@ use std::path::Path;
 
 use myelin_error::Result;
 use myelin_model::StorType;
-use myelin_slab::tables::Abrv;
+use myelin_slab::tables::{Abrv, StateSum};
 use myelin_slab::{Findings, ReadTxn, Reads, Slab, Table, Writer, show};
 use myelin_value::{Buid, Map, Value, buid_of, msgpack};
 
 use crate::edit::unpack_edits;
+use crate::facts::Facts;
 use crate::index;
 use crate::layer::{LAYER_VERSION, Layer, pack_names};
 use crate::sode::{Sode, SodeRef};
@@ -46,6 +47,8 @@ pub fn verify_layer(dir: &Path, found: &mut Findings) -> Result<()> {
         found.at(format!("{place}, node data"));
         check.data(data, found)?;
     }
+    found.at(format!("{place}, sums"));
+    check.sums(slabs.get("nodedata"), found)?;
     if let Some(edits) = slabs.get("nodeedits") {
         found.at(format!("{place}, edits"));
         log(edits, found)?;
@@ -156,6 +159,29 @@ impl Check {
             found.bad(format!("count:forms does not know {form}, and there are {want}"));
         }
         Ok(())
+    }
+
+    /// The sums that copies are compared by. Where none is known there is nothing to compare.
+    fn sums(&self, data: Option<&Slab>, found: &mut Findings) -> Result<()> {
+        let mut compare = |what: &str, slab: &Slab, count: &dyn Fn(&ReadTxn) -> Result<u64>| -> Result<()> {
+            let Some(stored) = StateSum::stored(slab)? else { return Ok(()) };
+            match count(&slab.read()?) {
+                Ok(counted) if counted == stored => {}
+                Ok(counted) => found.bad(format!("the sum of {what} is {counted:016x}, and {stored:016x} was kept")),
+                // Damaged rows are named elsewhere.
+                Err(error) => found.note(format!("the sum of {what} cannot be made: {error}")),
+            }
+            Ok(())
+        };
+        compare("the nodes and edges", &self.slab, &|txn| {
+            Facts::default().of_layer(txn, self.bybuid, self.tables["edgesn1"])
+        })?;
+        let Some(data) = data else { return Ok(()) };
+        let Some(rows) = data.find_table("nodedata")? else { return Ok(()) };
+        compare("the node data", data, &|txn| {
+            let name_of = |abrv: &[u8]| self.names.get(&Abrv::try_from(abrv).ok()?)?.0.clone();
+            Facts::default().of_data(txn, rows, name_of)
+        })
     }
 
     /// The index rows that a storage node makes. A name without an abbreviation was never indexed: that is damage too.

@@ -2,7 +2,7 @@
 //!
 //! | table | key → value |
 //! |---|---|
-//! | `P:paths` | elements joined by a zero byte → object id (16 random bytes) |
+//! | `P:paths` | elements joined by a zero byte → object id (16 bytes) |
 //! | `P:items` | object id → msgpack of the object |
 //! | `P:meta` | object id + `refs` → msgpack of the number of paths |
 //! | `P:fsinfo` | made and never written |
@@ -12,7 +12,7 @@
 
 use myelin_error::{Result, err};
 use myelin_slab::{Reads, Slab, Table, WriteCx};
-use myelin_value::{Iden, Value, msgpack};
+use myelin_value::{Iden, Value, buid_of, msgpack};
 
 use crate::path;
 
@@ -90,8 +90,13 @@ impl JsonObjs {
     /// Stores an object under a path, breaking links.
     pub fn set<P: AsRef<str>>(&self, cx: &mut WriteCx, path: &[P], item: &Value) -> Result<()> {
         let old = self.iden(cx, path)?;
-        let iden = Iden::random().0;
-        cx.put(self.paths, &path::to_key(path), &iden)?;
+        let key = path::to_key(path);
+        let iden = new_iden(cx, &key);
+        if old.as_deref() == Some(&iden[..]) {
+            // The same event again.
+            return cx.put_value(self.items, &iden, item);
+        }
+        cx.put(self.paths, &key, &iden)?;
         if let Some(old) = old {
             self.count(cx, &old, -1)?;
         }
@@ -202,6 +207,15 @@ impl JsonObjs {
         cx.del_prefix(self.meta, iden)?;
         cx.del(self.items, iden).map(|_| ())
     }
+}
+
+/// The id of an object that an event stores at a path: the same wherever and however often the event is applied.
+fn new_iden(cx: &WriteCx, key: &[u8]) -> [u8; 16] {
+    let Some(offs) = cx.event() else { return Iden::random().0 };
+    let seed = Value::list(["jsonstor".into(), Value::from(offs), Value::from(key)]);
+    let mut iden = [0; 16];
+    iden.copy_from_slice(&buid_of(&seed).0[..16]);
+    iden
 }
 
 fn tail(key: &[u8], count: usize) -> Vec<String> {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use myelin_cell::conf::{ConfDef, Kind, from_env};
 use myelin_cell::{Cell, CellSpec, Conf};
-use myelin_error::{Result, err};
+use myelin_error::{Error, Result, err};
 use myelin_telepath::env::TeleEnv;
 use myelin_telepath::yaml;
 use myelin_value::{Map, Value};
@@ -40,12 +40,26 @@ pub async fn run(service: &str, args: &[String]) -> Result<u8> {
     if let Some(name) = &launch.name {
         tracing::warn!(name, "the flag --name is accepted and not used: a service is offered under its usual names");
     }
-    // A mirror that has to be rebuilt from its leader ends, and begins again here.
-    while run_once(service, &spec, &mut launch).await? {}
+    if run_once(service, &spec, &mut launch).await? {
+        return Err(begin_anew());
+    }
     Ok(0)
 }
 
-/// Runs the service until it ends. Says whether it did so to begin anew.
+/// A mirror that has to be rebuilt from its leader ends, and begins again: as a new program in the same process, so that
+/// nothing of the old one is left. Comes back only if that fails.
+fn begin_anew() -> Error {
+    use std::os::unix::process::CommandExt;
+    let mut args = std::env::args_os();
+    let name = args.next().unwrap_or_default();
+    // The file may have been replaced by that of a newer version meanwhile.
+    let own = std::env::current_exe().ok().filter(|path| path.exists());
+    let own = own.unwrap_or_else(|| PathBuf::from("/proc/self/exe"));
+    let error = std::process::Command::new(&own).arg0(name).args(args).exec();
+    err!("SynErr", mesg = format!("The service could not begin again: {error}. Start it by hand.")).caused_by(error)
+}
+
+/// Runs the service until it ends. Says whether it did so to be rebuilt.
 async fn run_once(service: &str, spec: &CellSpec, launch: &mut Launch) -> Result<bool> {
     let mut stop = StopSignals::new()?;
     tokio::select! {

@@ -165,3 +165,51 @@ async fn acknowledged_writes_survive_kills() {
         println!("{text}");
     }
 }
+
+/// A first start that was killed at any moment is begun again by the next, with everything that a first start makes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn first_starts_survive_kills() {
+    let dir = tempfile::tempdir().expect("dir");
+    let options = "inaugural:\n  users: [{name: visi@vertex.link, admin: true}]\nnexslog:en: true\n";
+    let kinds = ["cortex", "axon", "jsonstor"];
+    let mut took = Vec::new();
+    for kind in kinds {
+        let dirn = dir.path().join(format!("whole-{kind}"));
+        std::fs::create_dir_all(&dirn).expect("made");
+        std::fs::write(dirn.join("cell.yaml"), options).expect("written");
+        let begun = std::time::Instant::now();
+        let mut service = Service::start(kind, &dirn, &[]);
+        service.proxy().await.fini().await;
+        took.push(begun.elapsed());
+        service.stop();
+    }
+    let rounds = std::env::var("MYELIN_CRASH_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(4u32);
+    let mut cut = 0;
+    for round in 0..rounds {
+        for (kind, took) in kinds.into_iter().zip(&took) {
+            let dirn = dir.path().join(format!("{kind}{round}"));
+            std::fs::create_dir_all(&dirn).expect("made");
+            std::fs::write(dirn.join("cell.yaml"), options).expect("written");
+            let mut service = Service::start(kind, &dirn, &[]);
+            tokio::time::sleep(*took * (round + 1) / (rounds + 1)).await;
+            service.kill();
+            cut += u32::from(dirn.join("boot.unfinished").exists());
+            let mut service = Service::start(kind, &dirn, &[]);
+            let proxy = service.proxy().await;
+            let user = proxy.call(Todo::new("getUserDefByName").arg("visi@vertex.link")).await.expect("asked");
+            assert_eq!(
+                user.get("admin"),
+                Some(&Value::Bool(true)),
+                "{kind}, round {round}: {user:?} {}",
+                service.log()
+            );
+            write(&proxy, kinds.iter().position(|name| *name == kind).expect("a kind"), 7).await.expect("a write");
+            proxy.fini().await;
+            service.stop();
+            let (status, text) = verify(&dirn, &[]);
+            assert_eq!(status, 0, "{kind}, round {round}: {text}");
+        }
+    }
+    println!("{cut} of {} first starts were cut off", rounds * 3);
+    assert!(cut > 0, "no kill came in time");
+}

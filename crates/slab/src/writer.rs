@@ -192,6 +192,7 @@ pub struct WriteCx {
     /// The first offset of the nexus log not yet applied; kept with each commit once tracking is on.
     applied: Option<u64>,
     tracking: bool,
+    event: Option<u64>,
     checkpoint: Option<u32>,
     scratch: Vec<u8>,
     not_send: PhantomData<*mut ()>,
@@ -246,6 +247,7 @@ impl WriteCx {
             stop: false,
             applied: None,
             tracking: false,
+            event: None,
             checkpoint: None,
             scratch: Vec::new(),
             not_send: PhantomData,
@@ -762,6 +764,16 @@ impl WriteCx {
         self.tracking = true;
         self.checkpoint = Some(checkpoint.0.id);
         self.applied = next;
+    }
+
+    /// The offset of the event that is being applied.
+    pub fn event(&self) -> Option<u64> {
+        self.event
+    }
+
+    /// An event is being applied from now on, or none.
+    pub fn set_event(&mut self, offs: Option<u64>) {
+        self.event = offs;
     }
 
     /// The entry at this offset has been applied.

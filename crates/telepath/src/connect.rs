@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use myelin_error::{Result, err};
 use rustls::pki_types::ServerName;
@@ -89,6 +90,10 @@ fn tls_target(info: &UrlInfo, host: &str) -> Result<TlsTarget> {
     Ok(TlsTarget { config, hostname, certhash: None })
 }
 
+/// How long a machine may take to accept a connection. The system would try for minutes, with longer and longer pauses, and
+/// not see that the machine is back.
+const CONNECT_WAIT: Duration = Duration::from_secs(8);
+
 impl Target {
     /// One more connection.
     pub async fn connect(&self) -> Result<BoxStream> {
@@ -106,8 +111,11 @@ impl Target {
                 }
             },
             Target::Tcp { host, port, tls } => {
-                let sock = TcpStream::connect((host.as_str(), *port))
+                let silent = |_| std::io::Error::new(std::io::ErrorKind::TimedOut, "nobody answers");
+                let sock = tokio::time::timeout(CONNECT_WAIT, TcpStream::connect((host.as_str(), *port)))
                     .await
+                    .map_err(silent)
+                    .and_then(|sock| sock)
                     .map_err(|e| err!("LinkErr", mesg = format!("Cannot connect to {host} port {port}: {e}")))?;
                 link::tune(&sock);
                 match tls {

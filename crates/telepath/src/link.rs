@@ -92,11 +92,16 @@ impl LinkInfo {
     }
 }
 
+/// How long what was sent may stay unconfirmed.
+const DEAD: Duration = Duration::from_secs(18);
+
 /// Sets the socket options of the platform: no Nagle, and a dead peer noticed after about 18 seconds.
 pub(crate) fn tune(sock: &TcpStream) {
     let alive =
         TcpKeepalive::new().with_time(Duration::from_secs(3)).with_interval(Duration::from_secs(3)).with_retries(5);
-    if let Err(e) = sock.set_nodelay(true).and_then(|()| SockRef::from(sock).set_tcp_keepalive(&alive)) {
+    // The first is for a connection that is silent, the second for one that has something under way.
+    let set = |sock: SockRef<'_>| sock.set_tcp_keepalive(&alive).and_then(|()| sock.set_tcp_user_timeout(Some(DEAD)));
+    if let Err(e) = sock.set_nodelay(true).and_then(|()| set(SockRef::from(sock))) {
         tracing::debug!("socket options: {e}");
     }
 }

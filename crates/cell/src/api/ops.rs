@@ -1,5 +1,6 @@
 //! State, tasks and the nexus log over telepath.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -110,12 +111,41 @@ fn tasks(t: Table) -> Table {
             }
             Ok(task.kill())
         });
-    let t = admin(t, "getTask", "iden, peers=True, timeout=None", |api, args| {
-        Ok(api.cell().boss().get(args.str("iden")?).map_or(Value::Null, |task| task.packv2().into()))
-    });
-    admin(t, "killTask", "iden, peers=True, timeout=None", |api, args| {
-        Ok(api.cell().boss().get(args.str("iden")?).is_some_and(|task| task.kill()).into())
+    t.call("getTask", "iden, peers=True, timeout=None", async |api, _, args: Args| {
+        api.req_admin()?;
+        let iden = args.str("iden")?;
+        if let Some(task) = api.cell().own_task(iden) {
+            return Ok(task);
+        }
+        let found = peers_asked(&api, "getTask", &args, |task| !task.is_null()).await?;
+        Ok(found.unwrap_or_default())
     })
+    .call("killTask", "iden, peers=True, timeout=None", async |api, _, args: Args| {
+        api.req_admin()?;
+        if let Some(task) = api.cell().boss().get(args.str("iden")?) {
+            task.kill();
+            return Ok(Value::Bool(true));
+        }
+        Ok(peers_asked(&api, "killTask", &args, Value::is_truthy).await?.is_some().into())
+    })
+}
+
+/// Asks the other members of the cluster for a task that is not here, until one gives the answer that is wanted.
+async fn peers_asked(api: &CellApi, meth: &str, args: &Args, want: fn(&Value) -> bool) -> Result<Option<Value>> {
+    if !args.get("peers").is_truthy() {
+        return Ok(None);
+    }
+    let timeout = seconds(args, "timeout")?;
+    let kwargs = Map::new().with("peers", false).with("timeout", args.get("timeout").clone());
+    let todo = Value::list([meth.into(), Value::list([args.get("iden").clone()]), kwargs.into()]);
+    let mut answers = api.cell().call_peers("callAhaPeerApi", todo, timeout).await?;
+    while let Some(answer) = answers.next().await {
+        let answer = answer?;
+        if want(&answer) {
+            return Ok(Some(answer));
+        }
+    }
+    Ok(None)
 }
 
 fn log(t: Table) -> Table {
@@ -154,6 +184,10 @@ fn log(t: Table) -> Table {
     let t = admin(t, "confirmNexsOffs", "run, offs", |api, args| {
         api.cell().nexus().confirm(args.str("run")?, offset(args, "offs")?);
         Ok(Value::Null)
+    });
+    let t = admin(t, "compareStateSums", "run, offs, sums", |api, args| {
+        let sums = args.get("sums").as_map().cloned().unwrap_or_default();
+        Ok(api.cell().compare_sums(args.str("run")?, offset(args, "offs")?, &sums)?.into())
     });
     t.call("waitNexsOffs", "offs, timeout=None", async |api, _, args: Args| {
         api.req_admin()?;
@@ -199,10 +233,17 @@ fn hive(t: Table) -> Table {
 }
 
 fn leadership(t: Table) -> Table {
-    t.call("promote", "graceful=False", async |api, _, args: Args| {
+    t.call("promote", "graceful=False, fence=True", async |api, _, args: Args| {
         api.req_admin()?;
         let (cell, graceful) = (api.cell().clone(), args.get("graceful").is_truthy());
-        apart(async move { cell.promote(graceful).await }).await
+        let fence = args.get("fence").is_truthy();
+        apart(async move { cell.promote(graceful, fence).await }).await
+    })
+    .call("giveWay", "iden, run, term", async |api, _, args: Args| {
+        api.req_admin()?;
+        let (cell, iden, run) = (api.cell().clone(), args.str("iden")?.to_owned(), args.str("run")?.to_owned());
+        let term = args.int("term")?;
+        apart(async move { cell.told_to_give_way(&iden, &run, term).await }).await
     })
     .call("handoff", "turl, timeout=30", async |api, _, args: Args| {
         api.req_admin()?;
@@ -275,9 +316,21 @@ fn streams(t: Table) -> Table {
         let first = futures::stream::iter(lines.into_iter().map(Ok));
         Ok(first.chain(as_it_comes(told)).boxed() as ValueStream)
     })
-    .genr("getTasks", "peers=True, timeout=None", async |api, _, _: Args| {
+    .genr("getTasks", "peers=True, timeout=None", async |api, _, args: Args| {
         api.req_admin()?;
-        let tasks: Vec<Result<Value>> = api.cell().boss().ps().iter().map(|task| Ok(task.packv2().into())).collect();
-        Ok(futures::stream::iter(tasks).boxed() as ValueStream)
+        let own = api.cell().own_tasks();
+        let mut seen: HashSet<Value> = own.iter().filter_map(|task| task.get("iden").cloned()).collect();
+        let first = futures::stream::iter(own.into_iter().map(Ok));
+        if !args.get("peers").is_truthy() {
+            return Ok(first.boxed() as ValueStream);
+        }
+        let kwargs = Map::new().with("peers", false);
+        let todo = Value::list(["getTasks".into(), Value::empty_list(), kwargs.into()]);
+        let others = api.cell().call_peers("callAhaPeerGenr", todo, seconds(&args, "timeout")?).await?;
+        let others = others.filter(move |task| {
+            let new = task.as_ref().map_or(true, |task| seen.insert(task.get("iden").cloned().unwrap_or_default()));
+            std::future::ready(new)
+        });
+        Ok(first.chain(others).boxed() as ValueStream)
     })
 }

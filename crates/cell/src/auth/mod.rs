@@ -8,6 +8,7 @@ mod events;
 mod front;
 mod passwd;
 mod ruler;
+pub(crate) mod sum;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, OnceLock};
@@ -15,7 +16,7 @@ use std::sync::{Arc, OnceLock};
 use arc_swap::ArcSwap;
 use indexmap::IndexMap;
 use myelin_error::{Result, err};
-use myelin_slab::tables::SafeKeyVal;
+use myelin_slab::tables::{SafeKeyVal, StateSum};
 use myelin_slab::{ReadTxn, Reads, Slab};
 use myelin_value::{Map, Value, guid_of};
 use parking_lot::RwLock;
@@ -62,6 +63,7 @@ struct Inner {
     role_names: RwLock<BTreeMap<Arc<str>, Arc<str>>>,
     gates: Arc<RwLock<HashMap<Arc<str>, Arc<AuthGate>>>>,
     stor: SafeKeyVal,
+    sum: StateSum,
     root: OnceLock<User>,
     all: OnceLock<Role>,
     on_user_del: RwLock<Vec<OnUserDel>>,
@@ -71,6 +73,8 @@ struct Inner {
 impl Auth {
     /// Loads the table `auth` of a slab, makes `root` and `all` if they are not there, and registers its events.
     pub fn open(slab: &Slab, nexus: &Nexus, conf: AuthConf) -> Result<Auth> {
+        let stor = SafeKeyVal::open(slab, "auth")?;
+        let sum = sum::open(slab, stor.table())?;
         let auth = Auth(Arc::new(Inner {
             slab: slab.clone(),
             nexus: nexus.clone(),
@@ -82,7 +86,8 @@ impl Auth {
             roles: RwLock::default(),
             role_names: RwLock::default(),
             gates: Arc::default(),
-            stor: SafeKeyVal::open(slab, "auth")?,
+            stor: stor.summed(sum.clone(), sum::row_fact),
+            sum,
             root: OnceLock::new(),
             all: OnceLock::new(),
             on_user_del: RwLock::default(),

@@ -9,6 +9,7 @@ use myelin_error::{Error, Result, err};
 use myelin_telepath::{Proxy, Todo, UrlInfo};
 use myelin_value::{Map, Value};
 
+use super::fence::FEATURE as FENCING;
 use super::{HOLD_LOST, HOLD_VERSION, TERM, lost_error};
 use crate::Cell;
 use crate::version::NEXUS_VERSION;
@@ -43,7 +44,8 @@ impl Cell {
     }
 
     /// Makes this mirror the leader: gracefully, by asking its leader to hand on, or at once, when that is lost.
-    pub async fn promote(&self, graceful: bool) -> Result<()> {
+    /// Without `fence` the caller has made sure that the leader leads no more.
+    pub async fn promote(&self, graceful: bool, fence: bool) -> Result<()> {
         let Some(leader) = self.conf().str("mirror") else {
             let mesg = "promote() called on non-mirror: the service has no leader to take over from.";
             return Err(err!("BadConfValu", mesg = mesg, name = "mirror"));
@@ -54,23 +56,43 @@ impl Cell {
             return self.ask_for_handoff(&leader, &url).await;
         }
         let _lead = self.standing().lead.lock().await;
-        self.conf().modify(&Map::new().with("mirror", Value::Null))?;
-        self.stop_following().await;
+        if self.is_active() {
+            return Ok(());
+        }
+        // Changes that come meanwhile wait for the new leader.
+        self.nexus().hold_forwards(Duration::ZERO).await;
+        let led = self.take_over(&leader, fence).await;
+        self.nexus().release_forwards();
+        led?;
         let nexus = self.nexus();
-        nexus.del_hold(HOLD_LOST);
-        nexus.del_hold(HOLD_VERSION);
-        nexus.set_leader(true);
-        self.set_ready(true);
-        let cell = self.clone();
-        let led = tokio::task::spawn_blocking(move || {
-            cell.begin_term()?;
-            cell.become_active()
-        });
-        led.await.map_err(|error| err!("SynErr", mesg = format!("The promotion was abandoned: {error}.")))??;
         // Those whose changes the old leader did not confirm have to look for themselves.
         nexus.fail_waiting(&lost_error());
         tracing::warn!("promotion: this service is the leader now");
         Ok(())
+    }
+
+    async fn take_over(&self, leader: &str, fence: bool) -> Result<()> {
+        self.conf().modify(&Map::new().with("mirror", Value::Null))?;
+        self.stop_following().await;
+        let term = self.term()? + 1;
+        if fence {
+            self.fence_old_leader(leader, term).await;
+        }
+        let nexus = self.nexus();
+        nexus.del_hold(HOLD_LOST);
+        nexus.del_hold(HOLD_VERSION);
+        if self.needs_lease() {
+            // Until AHA has been looked at, which happens as soon as this service is active.
+            nexus.set_lease(std::time::Instant::now() + crate::register::LEASE);
+        }
+        nexus.set_leader(true);
+        self.set_ready(true);
+        let cell = self.clone();
+        let led = tokio::task::spawn_blocking(move || {
+            cell.begin_term(term)?;
+            cell.become_active()
+        });
+        led.await.map_err(|error| err!("SynErr", mesg = format!("The promotion was abandoned: {error}.")))?
     }
 
     async fn ask_for_handoff(&self, leader: &str, url: &str) -> Result<()> {
@@ -95,8 +117,7 @@ impl Cell {
     }
 
     /// A new term begins: whoever led in an older one learns of it with the next thing it hears from any of us. Blocks.
-    fn begin_term(&self) -> Result<()> {
-        let term = self.term()? + 1;
+    fn begin_term(&self, term: i64) -> Result<()> {
         self.nexus().push_unconfirmed(self.iden(), "cell:vers:set", vec![TERM.into(), term.into()]).map(drop)
     }
 
@@ -154,7 +175,9 @@ impl Cell {
         }
         let turned = async {
             self.wait_for_peer(peer, nexus.index(), limit).await?;
-            self.promote_peer(peer, url).await
+            // The pause is its fence.
+            let fences = info.get("features").and_then(|feats| feats.get(FENCING)).is_some_and(Value::is_truthy);
+            self.promote_peer(peer, url, fences).await
         };
         let turned = turned.await;
         if turned.is_ok() {
@@ -163,6 +186,7 @@ impl Cell {
                 self.conf().set("mirror", mirror.into())?;
             }
             self.begin_following();
+            nexus.free_lease();
         }
         nexus.unpause();
         if turned.is_ok() {
@@ -187,8 +211,10 @@ impl Cell {
     }
 
     /// Promotes the peer. When the answer is lost, finds out whether it happened.
-    async fn promote_peer(&self, peer: &Proxy, url: &str) -> Result<()> {
-        let Err(error) = peer.call("promote").await else { return Ok(()) };
+    async fn promote_peer(&self, peer: &Proxy, url: &str, fences: bool) -> Result<()> {
+        let todo = Todo::new("promote");
+        let todo = if fences { todo.kw("fence", false) } else { todo };
+        let Err(error) = peer.call(todo).await else { return Ok(()) };
         if !error.isa("LinkErr") && !error.is("IsFini") {
             return Err(error);
         }

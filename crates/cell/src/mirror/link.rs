@@ -9,6 +9,8 @@ use myelin_value::Value;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
+use super::compare::FEATURE;
+use super::fence::FEATURE as FENCING;
 use super::{HOLD_LOST, HOLD_VERSION, Uplink, term_of};
 use crate::Cell;
 use crate::nexus::Incoming;
@@ -60,6 +62,8 @@ impl Cell {
         self.nexus().del_hold(HOLD_LOST);
         self.standing().applied.send_replace(self.nexus().index());
         let issuewait = info.get("features").and_then(|feats| feats.get("issuewait")).is_some_and(Value::is_truthy);
+        let fences = info.get("features").and_then(|feats| feats.get(FENCING)).is_some_and(Value::is_truthy);
+        self.standing().old_leader.store(!fences, Ordering::Release);
         uplink.proxy.send_replace(Some((proxy.clone(), issuewait)));
         let cell = info.get("cell").cloned().unwrap_or_default();
         let leader = cell.get("aha").and_then(|aha| aha.get("name")).and_then(Value::as_str).unwrap_or("the leader");
@@ -79,11 +83,11 @@ impl Cell {
                 stream = proxy.genr(todo) => stream?,
                 () = stop.cancelled() => break,
             };
-            let confirms =
-                info.get("features").and_then(|feats| feats.get("nexusconfirm")).is_some_and(Value::is_truthy);
+            let can = |name: &str| info.get("features").and_then(|feats| feats.get(name)).is_some_and(Value::is_truthy);
             tokio::select! {
                 pumped = self.pump(stream, stop) => pumped?,
-                never = self.confirm_to(proxy, confirms) => never?,
+                never = self.confirm_to(proxy, can("nexusconfirm")) => never?,
+                lost = self.compare_with(proxy, can(FEATURE)) => return Err(lost),
             }
             self.set_ready(false);
         }

@@ -10,6 +10,8 @@
 //!
 //! One task reads and decodes, another hands batches to the writer; between them lie at most [`WINDOW_BYTES`].
 
+pub(crate) mod compare;
+pub(crate) mod fence;
 mod lead;
 mod link;
 pub(crate) mod resync;
@@ -54,6 +56,16 @@ pub(crate) struct Standing {
     pub heard: watch::Sender<()>,
     /// The first offset that is not committed here yet.
     pub applied: watch::Sender<u64>,
+    /// How this one's state compares with others'.
+    pub compared: compare::Compared,
+    /// The first offset of the log as of which sums are remembered.
+    pub sums_from: std::sync::atomic::AtomicU64,
+    /// Where this service listens, as AHA is told.
+    pub port: std::sync::atomic::AtomicU16,
+    /// Attempts to hear from AHA that have failed since the last one that has not.
+    pub unheard: std::sync::atomic::AtomicU32,
+    /// The leader that was followed last is not one that can be told to give way.
+    pub old_leader: AtomicBool,
     following: Mutex<Option<Following>>,
     /// One hand-over of leadership at a time.
     lead: tokio::sync::Mutex<()>,

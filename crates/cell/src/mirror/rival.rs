@@ -41,6 +41,11 @@ impl Cell {
         if text("run") == Some(self.run_id()) {
             return Ok(NameIs::Mine);
         }
+        // Who claims a later term waits until this one has seen it.
+        if info.get("term").and_then(Value::as_i64).unwrap_or_default() > self.term()? {
+            tracing::error!(leader, "another service has begun a later term");
+            return Ok(NameIs::Others);
+        }
         let asked = tokio::time::timeout(ASK_WAIT, self.ask_rival(leader, network)).await;
         let late = |_| err!("TimeOut", mesg = "It did not answer in time.");
         let rival = match asked.map_err(late).and_then(|asked| asked) {
@@ -77,7 +82,7 @@ impl Cell {
         let user = self.conf().str("aha:user").map(|user| format!("{user}@")).unwrap_or_default();
         let url = format!("aha://{user}{leader}...");
         tracing::error!(mirror = url, "another service leads: this one makes no changes any more and follows it");
-        self.nexus().set_leader(false);
+        self.nexus().depose();
         self.set_ready(false);
         if let Err(error) = self.conf().modify(&Map::new().with("mirror", url.as_str())) {
             tracing::error!(%error, "the new leader could not be kept in cell.mods.yaml");

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -57,7 +57,6 @@ pub struct Followed {
     pub stop: Option<Error>,
 }
 
-#[derive(Default)]
 pub(super) struct State {
     /// Changes are made elsewhere.
     mirror: AtomicBool,
@@ -67,7 +66,11 @@ pub(super) struct State {
     forwards_held: AtomicBool,
     /// Changes that wait for the end of a pause. Each holds a thread.
     delayed: AtomicUsize,
-    ending: AtomicBool,
+    pub(super) ending: AtomicBool,
+    /// Until when changes are acknowledged: see [`super::lease`].
+    pub(super) lease: AtomicU64,
+    /// How often this service has lost the leadership without handing it on.
+    pub(super) fenced: AtomicU64,
     turn: Mutex<()>,
     turned: Condvar,
     upstream: RwLock<Option<(Arc<dyn Upstream>, Handle)>>,
@@ -80,7 +83,40 @@ pub(super) struct State {
     confirmed: Condvar,
 }
 
+impl Default for State {
+    fn default() -> State {
+        State {
+            mirror: AtomicBool::default(),
+            paused: AtomicBool::default(),
+            forwards_held: AtomicBool::default(),
+            delayed: AtomicUsize::default(),
+            ending: AtomicBool::default(),
+            lease: AtomicU64::new(super::lease::FREE),
+            fenced: AtomicU64::default(),
+            turn: Mutex::default(),
+            turned: Condvar::default(),
+            upstream: RwLock::default(),
+            waiting: Mutex::default(),
+            forwarding: AtomicUsize::default(),
+            min_mirrors: AtomicUsize::default(),
+            mirrors: Mutex::default(),
+            confirmed: Condvar::default(),
+        }
+    }
+}
+
 impl State {
+    /// Wakes whoever waits for a turn.
+    pub(super) fn wake(&self) {
+        let _turn = self.turn.lock();
+        self.turned.notify_all();
+    }
+
+    /// Waits for a turn of whatever kind, or so long.
+    pub(super) fn wait_turn(&self, limit: Duration) {
+        self.turned.wait_for(&mut self.turn.lock(), limit);
+    }
+
     /// Wakes whoever waits for a flag.
     fn set(&self, flag: &AtomicBool, valu: bool) -> bool {
         let _turn = self.turn.lock();

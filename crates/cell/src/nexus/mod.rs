@@ -11,6 +11,7 @@
 
 mod event;
 mod follow;
+mod lease;
 
 use std::collections::{BTreeSet, HashMap};
 use std::ops::{Deref, DerefMut};
@@ -28,6 +29,7 @@ use myelin_value::{Map, Value, msgpack};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{broadcast, watch};
 
+use crate::boot::Progress;
 pub use event::{Event, pack_entry};
 pub use follow::{Followed, Incoming, Upstream};
 
@@ -274,8 +276,10 @@ impl Nexus {
 
     /// Logs and applies an event, or has the leader do it, with the `meta` of whoever forwarded it. Blocks.
     pub fn issue(&self, event: Event) -> Result<(NexusOffset, Value)> {
+        let mark = self.fence_mark();
         let done = self.issue_unconfirmed(event)?;
         self.wait_mirrored(done.0)?;
+        self.wait_lease(mark)?;
         Ok(done)
     }
 
@@ -352,6 +356,7 @@ impl Nexus {
         apply: impl FnOnce(&mut ApplyCx<'_>) -> Result<T> + Send,
     ) -> Result<Option<(NexusOffset, T)>> {
         let mut apply = Some(apply);
+        let mark = self.fence_mark();
         while self.is_leader() {
             self.wait_unpaused()?;
             self.check_writable()?;
@@ -361,6 +366,7 @@ impl Nexus {
             })?;
             if let Some((offs, _)) = &done {
                 self.wait_mirrored(*offs)?;
+                self.wait_lease(mark)?;
                 return Ok(done);
             }
         }
@@ -374,7 +380,9 @@ impl Nexus {
         apply: impl FnOnce(&mut ApplyCx<'_>) -> Result<T>,
     ) -> Result<(NexusOffset, T)> {
         let offs = self.append(writer, entry)?;
+        writer.set_event(self.store().map(|_| offs));
         let out = apply(&mut ApplyCx { writer, offs, replay: false });
+        writer.set_event(None);
         writer.set_applied(offs);
         // Without a log nothing could make good what a kill takes from the slabs.
         if self.is_logged() {
@@ -493,6 +501,7 @@ impl Nexus {
         let mut next = self.0.next.subscribe();
         let mut offs = offs;
         let mut tell = tellready;
+        let (nexus, mark) = (self.clone(), self.fence_mark());
         Ok(async_stream::try_stream! {
             loop {
                 // Marked before reading, so that what comes meanwhile wakes the wait below.
@@ -501,6 +510,7 @@ impl Nexus {
                 let rows = tokio::task::spawn_blocking(move || from.read(offs)).await.map_err(|error| {
                     err!("SynErr", mesg = format!("Reading the nexus log failed: {error}."))
                 })??;
+                nexus.stream_lease(mark).await?;
                 if rows.is_empty() {
                     if tell {
                         tell = false;
@@ -542,20 +552,22 @@ impl Nexus {
 
     /// Applies again what the slabs may lack. Called when every handler is there and before anything else changes.
     /// Returns how many entries that were.
-    pub fn recover(&self) -> Result<usize> {
+    pub(crate) fn recover(&self, progress: &Progress) -> Result<usize> {
         let count = match (self.store(), self.log()) {
-            (Some(store), Some(log)) => self.recover_from(store, &log)?,
+            (Some(store), Some(log)) => self.recover_from(store, &log, progress)?,
             _ => 0,
         };
         self.0.started.store(true, Ordering::Release);
         Ok(count)
     }
 
-    fn recover_from(&self, store: &Store, log: &MultiSlabSeqn) -> Result<usize> {
+    fn recover_from(&self, store: &Store, log: &MultiSlabSeqn, progress: &Progress) -> Result<usize> {
         let Some((last, _)) = log.last()? else { return Ok(0) };
         let mut offs = store.slab.applied_at_open().unwrap_or(last);
         let mut count = 0;
+        let first = offs;
         while offs <= last {
+            progress.set("applying the log", offs - first, last + 1 - first);
             let rows = log.read(offs)?;
             let Some((end, _)) = rows.last() else { break };
             offs = end + 1;
@@ -583,7 +595,9 @@ impl Nexus {
                 return Ok(());
             }
             cx.set_replay(Some(offs));
+            cx.set_event(Some(offs));
             let done = handler.apply(&mut ApplyCx { writer: cx, offs, replay: true }, &event);
+            cx.set_event(None);
             cx.set_replay(None);
             cx.set_applied(offs);
             done.map(|_| ())

@@ -2,7 +2,7 @@
 //!
 //! A trigger runs at once, on the thread of the query that made the change, as its own user in its view; what goes wrong
 //! in it is remembered with the trigger and does not end the query. Only the limit on triggers that set off each other
-//! ends it.
+//! ends it. One that is `async` waits in a queue instead: see [`crate::parts::trigq`].
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -93,6 +93,12 @@ pub fn changed(core: &Cortex, rt: &Rt, node: &Node, change: &Change) -> Flow<()>
     opts.insert("user", rt.user().iden());
     let _level = deeper()?;
     for trigger in concerned {
+        if trigger.get("async").is_some_and(|valu| valu.is_truthy()) {
+            let auto = Map::new().with("opts", opts.clone());
+            let vars: Map = vars.iter().map(|(name, valu)| (*name, valu.clone())).collect();
+            core.trigqueues.push(view, &node.buid(), trigger.iden(), vars.with("auto", auto))?;
+            continue;
+        }
         match run(core, rt, node, &trigger, &vars, opts.clone()) {
             Err(Ctl::Err(error)) if !error.is("RecursionLimitHit") => {
                 tracing::warn!(trigger = trigger.iden(), "a trigger's query failed: {error}");

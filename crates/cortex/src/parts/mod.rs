@@ -21,6 +21,7 @@ pub mod services;
 pub mod stores;
 pub mod tagmodel;
 pub mod triggers;
+pub mod trigq;
 pub mod vars;
 pub mod vaults;
 

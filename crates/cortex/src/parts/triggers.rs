@@ -25,8 +25,8 @@ const MAX_ERRORS: usize = 5;
 /// Keys of a trigger that may be set.
 const SETTABLE: [&str; 6] = ["enabled", "user", "storm", "doc", "name", "async"];
 
-/// The events of triggers; they belong to views.
-pub const EVENTS: &[&str] = &["trigger:add", "trigger:del", "trigger:set"];
+/// The events of triggers and of their queues ([`super::trigq`]); they belong to views.
+pub const EVENTS: &[&str] = &["trigger:add", "trigger:del", "trigger:set", "trig:q:add", "trig:q:del"];
 
 /// Something that happened to a node, as triggers look for it.
 #[derive(Clone, Copy, Debug)]

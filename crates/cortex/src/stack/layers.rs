@@ -42,13 +42,13 @@ impl LayerHandler {
 
 impl NexsHandler for LayerHandler {
     fn events(&self) -> &[&str] {
-        &["edits", "layer:set", "layer:set:modelvers"]
+        &["edits", "layer:set", "layer:set:modelvers", "layer:truncate"]
     }
 
     fn apply(&self, cx: &mut ApplyCx<'_>, event: &Event) -> Result<Value> {
         let offs = Some(cx.offs);
         let done = self.layer.apply_event(cx, &event.name, &event.args, offs)?;
-        if event.name == "edits" {
+        if ["edits", "layer:truncate"].contains(&event.name.as_str()) {
             self.stir.stir();
         } else {
             self.stor.sub("layer:info:").set(cx, self.layer.iden(), &Value::from(self.layer.info()))?;

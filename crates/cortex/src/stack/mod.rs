@@ -553,13 +553,11 @@ impl Stack {
             }
         }
         let target = self.layer_dir(&new);
-        std::fs::create_dir_all(&target)?;
-        for slab in source.slabs() {
-            cx.commit(slab)?;
-            if let Some(name) = slab.path().file_name() {
-                slab.copy_compact(&target.join(name))?;
-            }
+        if target.exists() {
+            // Of a run that was cut off before the record was written.
+            std::fs::remove_dir_all(&target)?;
         }
+        source.copy_in(cx, &target)?;
         self.stor.sub("layer:info:").set(cx, &new, &Value::from(ldef.clone()))?;
         let layer = Layer::open_in(cx, self.cell.writer(), &target, ldef.clone())?;
         self.adopt_layer(layer.clone());

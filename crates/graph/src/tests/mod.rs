@@ -3,4 +3,5 @@
 mod edits;
 mod order;
 mod sample;
+mod sums;
 mod verify;

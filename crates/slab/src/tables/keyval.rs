@@ -7,28 +7,48 @@ use indexmap::IndexMap;
 use myelin_error::{Result, err};
 use myelin_value::{Iden, Value, msgpack};
 
+use super::StateSum;
 use crate::{Reads, Slab, Table, WriteCx};
 
 /// LMDB's limit on a key.
 const MAX_KEY: usize = 511;
 
 /// UTF-8 keys under a prefix, values in msgpack; nothing is cached.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct SafeKeyVal {
     table: Table,
     prefix: Arc<str>,
+    sum: Option<(StateSum, RowFact)>,
 }
+
+/// The number of a row, for a sum.
+pub type RowFact = fn(key: &[u8], valu: &[u8]) -> u64;
 
 impl SafeKeyVal {
     /// Opens the table.
     pub fn open(slab: &Slab, name: &str) -> Result<SafeKeyVal> {
-        Ok(SafeKeyVal { table: slab.table(name, false)?, prefix: "".into() })
+        Ok(SafeKeyVal { table: slab.table(name, false)?, prefix: "".into(), sum: None })
+    }
+
+    /// The same table, whose rows are summed up from now on.
+    #[must_use]
+    pub fn summed(self, sum: StateSum, fact: RowFact) -> SafeKeyVal {
+        SafeKeyVal { sum: Some((sum, fact)), ..self }
+    }
+
+    /// Counts that a row becomes another, or goes.
+    fn moved(&self, cx: &mut WriteCx, key: &[u8], valu: Option<&[u8]>) -> Result<()> {
+        let Some((sum, fact)) = &self.sum else { return Ok(()) };
+        let old = cx.get(self.table, key)?.map_or(0, |old| fact(key, old));
+        let new = valu.map_or(0, |valu| fact(key, valu));
+        sum.add(cx, new.wrapping_sub(old))
     }
 
     /// The same table under a longer prefix.
     #[must_use]
     pub fn sub(&self, prefix: &str) -> SafeKeyVal {
-        SafeKeyVal { table: self.table, prefix: format!("{}{prefix}", self.prefix).into() }
+        let prefix = format!("{}{prefix}", self.prefix).into();
+        SafeKeyVal { table: self.table, prefix, sum: self.sum.clone() }
     }
 
     /// The table itself.
@@ -56,17 +76,25 @@ impl SafeKeyVal {
 
     /// Stores a value.
     pub fn set(&self, cx: &mut WriteCx, key: &str, valu: &Value) -> Result<()> {
-        cx.put_value(self.table, &self.full(key)?, valu)
+        let key = self.full(key)?;
+        if self.sum.is_some() {
+            self.moved(cx, &key, Some(&msgpack::encode(valu)))?;
+        }
+        cx.put_value(self.table, &key, valu)
     }
 
     /// Removes a key and returns its value.
     pub fn pop(&self, cx: &mut WriteCx, key: &str) -> Result<Option<Value>> {
-        cx.pop_value(self.table, &self.full(key)?)
+        let key = self.full(key)?;
+        self.moved(cx, &key, None)?;
+        cx.pop_value(self.table, &key)
     }
 
     /// Removes a key.
     pub fn del(&self, cx: &mut WriteCx, key: &str) -> Result<bool> {
-        cx.del(self.table, &self.full(key)?)
+        let key = self.full(key)?;
+        self.moved(cx, &key, None)?;
+        cx.del(self.table, &key)
     }
 
     /// Keys (without this prefix) and values under a further prefix.
@@ -83,7 +111,13 @@ impl SafeKeyVal {
 
     /// Removes everything under a further prefix.
     pub fn truncate(&self, cx: &mut WriteCx, pref: &str) -> Result<()> {
-        cx.del_prefix(self.table, &self.full(pref)?).map(|_| ())
+        let full = self.full(pref)?;
+        if let Some((sum, fact)) = &self.sum {
+            let mut gone = cx.prefix(self.table, &full)?.map(|row| row.map(|(key, valu)| fact(key, valu)));
+            let gone = gone.try_fold(0u64, |gone, fact| fact.map(|fact: u64| gone.wrapping_add(fact)))?;
+            sum.add(cx, gone.wrapping_neg())?;
+        }
+        cx.del_prefix(self.table, &full).map(|_| ())
     }
 }
 

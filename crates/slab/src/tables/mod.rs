@@ -12,6 +12,7 @@
 //! | [`MultiQueue`] | queues by name |
 //! | [`Hist`] | be64 millis → msgpack, duplicates kept |
 //! | [`SlabOffs`] | 16 bytes → be64 |
+//! | [`StateSum`] | ours: one number for all that a slab holds |
 //!
 //! Every kind is a small handle: reads take a transaction (`&impl Reads`), writes the writer's context.
 
@@ -21,10 +22,12 @@ mod keyval;
 mod multiseqn;
 mod queue;
 mod seqn;
+mod sum;
 
 pub use abrv::{Abrv, SlabAbrv};
 pub use hot::{HotCount, HotKeyVal};
-pub use keyval::{GuidStor, SafeKeyVal, SlabDict, SlabOffs};
+pub use keyval::{GuidStor, RowFact, SafeKeyVal, SlabDict, SlabOffs};
 pub use multiseqn::MultiSlabSeqn;
 pub use queue::MultiQueue;
 pub use seqn::{Hist, SlabSeqn};
+pub use sum::{StateSum, fact, valu_fact};
