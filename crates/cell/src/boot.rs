@@ -36,7 +36,7 @@ impl Progress {
         match &*self.0.lock() {
             None => ("The service is starting.".to_owned(), Map::new()),
             Some(stage) => {
-                let percent = if stage.total == 0 { 0 } else { stage.done.min(stage.total) * 100 / stage.total };
+                let percent = (stage.done.min(stage.total) * 100).checked_div(stage.total).unwrap_or(0);
                 let data = Map::new().with("stage", stage.what).with("percent", percent);
                 (format!("migrating ({}), {percent} %", stage.what), data)
             }
