@@ -80,6 +80,7 @@ async def confirm(base):
         conf(lead.dirn, 'nexslog:en: true\n')
         svcs.append(lead)
         await lead.start()
+        await lead.call('setPathObj', 'a', 0)
         dirn = os.path.join(base, 'confirm.mirror')
         await copy_of(lead, dirn, lead.url)
         mirror = Svc('jsonstor', dirn, opts.binary)

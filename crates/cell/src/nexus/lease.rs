@@ -17,6 +17,8 @@ use super::Nexus;
 
 /// How long an answer waits for a lease to be renewed.
 const RENEWAL_WAIT: Duration = Duration::from_secs(30);
+/// How long a stream to a mirror does.
+const STREAM_WAIT: Duration = Duration::from_secs(6);
 const POLL: Duration = Duration::from_millis(20);
 /// No lease is needed.
 pub(super) const FREE: u64 = u64::MAX;
@@ -115,9 +117,15 @@ impl Nexus {
 
     /// The same for a stream to a mirror: what a mirror has is as good as acknowledged.
     pub(super) async fn stream_lease(&self, mark: u64) -> Result<()> {
+        let begun = Instant::now();
         loop {
             if let Some(done) = self.lease_state(mark) {
                 return done;
+            }
+            if begun.elapsed() > STREAM_WAIT {
+                // A mirror that looks again may find who leads instead.
+                let mesg = "AHA did not say in time that this service still leads: look there for who does.";
+                return Err(err!("LinkErr", mesg = mesg));
             }
             tokio::time::sleep(POLL).await;
         }
