@@ -6,6 +6,7 @@
 
 mod events;
 mod front;
+mod known;
 mod passwd;
 mod ruler;
 pub(crate) mod sum;

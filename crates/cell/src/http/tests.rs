@@ -141,3 +141,35 @@ async fn a_services_routes_know_who_asks() {
     assert!(!fix.ask("GET", "/api/v1/active", &page, "").await.2.contains_key("access-control-allow-origin"));
     fix.cell.fini().expect("closed");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_that_was_right_a_moment_ago_is_checked_quickly_and_not_for_longer_than_it_is_right() {
+    let fix = fixture();
+    let (active, users) = ("/api/v1/active", "/api/v1/auth/users");
+    let auth = fix.cell.auth();
+    let visi = auth.user_by_name("visi").expect("a user");
+    auth.set_passwd(&visi, &"one".into(), false).expect("a password");
+    auth.set_admin(&visi, true, None).expect("an admin");
+    let ask = async |passwd: &str| fix.ask("GET", users, &[("authorization", &basic("visi", passwd))], "").await.0;
+    assert_eq!((ask("one").await, ask("two").await), (200, 401));
+    let begun = std::time::Instant::now();
+    for _ in 0..200 {
+        assert_eq!(ask("one").await, 200);
+    }
+    // Each would take some 50 ms otherwise, optimised.
+    assert!(begun.elapsed() < std::time::Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert_eq!(ask("two").await, 401);
+    auth.set_passwd(&visi, &"two".into(), false).expect("a password");
+    assert_eq!((ask("one").await, ask("two").await), (401, 200));
+    auth.set_locked(&visi, true).expect("locked");
+    assert_eq!(ask("two").await, 401);
+    auth.set_locked(&visi, false).expect("unlocked");
+    assert_eq!(ask("two").await, 200);
+    auth.set_passwd(&visi, &Value::Null, false).expect("no password");
+    assert_eq!(ask("two").await, 401);
+    auth.set_passwd(&visi, &"two".into(), false).expect("a password");
+    assert_eq!(ask("two").await, 200);
+    auth.del_user(visi.iden()).expect("deleted");
+    assert_eq!(ask("two").await, 401);
+    assert_eq!(fix.ask("GET", active, &[("authorization", &basic("visi", "two"))], "").await.0, 200);
+}
