@@ -20,6 +20,10 @@ use crate::writer::WriteCx;
 pub(crate) enum Job {
     Stack(StackPtr),
     Shared(Arc<dyn Work + Send + Sync>),
+    /// A step that only the writer's own thread may take, for a thread that has borrowed the context.
+    Step(StepPtr),
+    /// Nothing but a reason to look: a borrowed context has come back, or has something to commit by and by.
+    Wake,
 }
 
 pub(crate) trait Work {
@@ -49,6 +53,7 @@ impl Job {
             // SAFETY: the caller's stack frame stays until `done` is called, which consumes the job.
             Job::Stack(ptr) => unsafe { &*ptr.0 }.execute(cx),
             Job::Shared(work) => work.execute(cx),
+            Job::Step(_) | Job::Wake => {}
         }
     }
 
@@ -57,10 +62,11 @@ impl Job {
             // SAFETY: as above; this is the last touch, since the job is forgotten below.
             Job::Stack(ptr) => unsafe { &*ptr.0 }.done(fail),
             Job::Shared(work) => work.done(fail),
+            Job::Step(_) | Job::Wake => {}
         }
         match self {
             Job::Stack(ptr) => std::mem::forget(ptr),
-            Job::Shared(work) => drop(work),
+            other => drop(other),
         }
     }
 
@@ -69,13 +75,66 @@ impl Job {
     }
 }
 
-fn guarded<T>(cx: &mut WriteCx, func: impl FnOnce(&mut WriteCx) -> Result<T>) -> Result<T> {
+/// Runs a closure on the writer's context; a panic is an error.
+pub(crate) fn guarded<T>(cx: &mut WriteCx, func: impl FnOnce(&mut WriteCx) -> Result<T>) -> Result<T> {
     std::panic::catch_unwind(AssertUnwindSafe(|| func(cx))).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
         let text = text.unwrap_or("no message");
         tracing::error!(text, "a job of the writer panicked");
         Err(err!("SynErr", mesg = format!("A change failed inside: {text}.")))
     })
+}
+
+/// A closure that the writer's own thread runs at once, whatever else waits.
+struct Step<'a> {
+    func: UnsafeCell<&'a mut (dyn FnMut() + Send)>,
+    done: AtomicBool,
+    ran: AtomicBool,
+    waiter: Thread,
+}
+
+/// A pointer to a step on the stack of a thread that waits for it.
+pub(crate) struct StepPtr(*const Step<'static>);
+
+// SAFETY: the closure is Send, and the pointee waits until the pointer is dropped.
+unsafe impl Send for StepPtr {}
+
+impl StepPtr {
+    /// Runs it; the drop tells the waiting thread.
+    pub fn execute(self) {
+        // SAFETY: the frame waits for the drop below, and until then nobody else touches the closure.
+        unsafe {
+            (*(*self.0).func.get())();
+            (*self.0).ran.store(true, Ordering::Release);
+        }
+    }
+}
+
+impl Drop for StepPtr {
+    fn drop(&mut self) {
+        // SAFETY: the frame is there until `done` is set, which is the last touch.
+        let step = unsafe { &*self.0 };
+        let waiter = step.waiter.clone();
+        step.done.store(true, Ordering::Release);
+        waiter.unpark();
+    }
+}
+
+/// Has the writer's own thread run a closure and waits. False if that thread is gone.
+pub(crate) fn step(func: &mut (dyn FnMut() + Send), send: impl FnOnce(Job) -> bool) -> bool {
+    let step = Step {
+        func: UnsafeCell::new(func),
+        done: AtomicBool::new(false),
+        ran: AtomicBool::new(false),
+        waiter: std::thread::current(),
+    };
+    let ptr: *const Step<'_> = &step;
+    // A job that could not be sent is dropped, which sets `done` as well.
+    send(Job::Step(StepPtr(ptr.cast())));
+    while !step.done.load(Ordering::Acquire) {
+        std::thread::park();
+    }
+    step.ran.load(Ordering::Acquire)
 }
 
 pub(crate) struct StackJob<F, T> {

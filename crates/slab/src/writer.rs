@@ -1,7 +1,10 @@
 //! The writer: one thread of a cell that owns the open write transactions of all its slabs.
 //!
-//! Work is handed to it as closures, which run one after another. Invariants:
-//! 1. nothing but this thread writes, opens tables or grows maps;
+//! Work is handed to it as closures, which run one after another. A closure that need not wait for a commit may run on its
+//! caller's thread instead ([`Writer::run_here`]), which then has borrowed the context: a hand-off to another thread costs
+//! more than most changes do. Invariants:
+//! 1. nothing but who holds the context writes, opens tables or grows maps; LMDB's lock belongs to the thread that took it,
+//!    so that transactions begin and end on the writer's own thread, a borrower's too;
 //! 2. slabs marked `commit_first` (the nexus log) commit before any other slab does, so that no slab holds an effect whose
 //!    log entry could be lost;
 //! 3. a job that asked for it ([`WriteCx::ack_after_commit`]) is answered only when the `commit_first` slabs are committed;
@@ -15,9 +18,9 @@
 //! ```
 
 use std::cell::Cell;
-use std::marker::PhantomData;
+use std::collections::VecDeque;
 use std::path::Path;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -25,8 +28,9 @@ use crossbeam_channel::{Receiver, Sender};
 use lmdb_master_sys as ffi;
 use myelin_error::{Error, Result, err};
 use myelin_value::{Value, msgpack};
+use parking_lot::{Mutex, MutexGuard};
 
-use crate::job::{AsyncJob, Job, StackJob, WaitFor};
+use crate::job::{AsyncJob, Job, StackJob, WaitFor, guarded, step};
 use crate::lmdb::{self, Code, TxnPtr};
 use crate::opts::GIB;
 use crate::scan::{RawTxn, Reads, Table, sealed::Sealed};
@@ -75,6 +79,18 @@ pub struct Writer {
     durable: bool,
     /// Why nothing is written any more.
     broken: Arc<OnceLock<Error>>,
+    shared: Arc<Shared>,
+}
+
+/// The context, and whether the writer's own thread waits for it.
+struct Shared {
+    cx: Mutex<WriteCx>,
+    wanted: AtomicBool,
+}
+
+thread_local! {
+    /// The writer whose context this thread has borrowed.
+    static BORROWED: Cell<*const Shared> = const { Cell::new(std::ptr::null()) };
 }
 
 impl Writer {
@@ -88,12 +104,12 @@ impl Writer {
         let (jobs, queue) = crossbeam_channel::bounded(QUEUE_SIZE);
         let durable = conf.durable;
         let broken = Arc::new(OnceLock::new());
-        let told = broken.clone();
-        let thread = std::thread::Builder::new()
-            .name(format!("{name}-writer"))
-            .stack_size(16 << 20)
-            .spawn(move || WriteCx::new(conf, told).serve(&queue))?;
-        Ok(Writer { jobs, thread: thread.thread().id(), durable, broken })
+        let cx = WriteCx::new(conf, broken.clone());
+        let shared = Arc::new(Shared { cx: Mutex::new(cx), wanted: AtomicBool::new(false) });
+        let serve = Serve { shared: shared.clone(), queue, held_up: VecDeque::new(), deadline: None };
+        let thread =
+            std::thread::Builder::new().name(format!("{name}-writer")).stack_size(16 << 20).spawn(|| serve.run())?;
+        Ok(Writer { jobs, thread: thread.thread().id(), durable, broken, shared })
     }
 
     /// Runs a closure on the writer and waits for its result. Costs a few microseconds and allocates nothing.
@@ -102,6 +118,37 @@ impl Writer {
             return Err(err!("BadState", mesg = "The writer thread cannot wait for itself: use the context at hand."));
         }
         StackJob::run(func, |job| self.jobs.send(job).map_err(|_| fini_error()))
+    }
+
+    /// Runs a closure on this thread if nobody else is writing, else on the writer's, and waits for its result. For what
+    /// does not ask for [`WriteCx::ack_after_commit`]: that is not waited for.
+    pub fn run_here<T: Send>(&self, func: impl FnOnce(&mut WriteCx) -> Result<T> + Send) -> Result<T> {
+        if self.is_writer_thread() || self.shared.wanted.load(Ordering::Relaxed) {
+            return self.run(func);
+        }
+        let Some(mut cx) = self.shared.cx.try_lock() else { return self.run(func) };
+        if cx.stop {
+            return Err(fini_error());
+        }
+        let outer = BORROWED.replace(Arc::as_ptr(&self.shared));
+        let timed = cx.deadline.is_some();
+        cx.owner = Some(self.jobs.clone());
+        let done = guarded(&mut cx, func);
+        cx.owner = None;
+        (cx.ack, cx.ack_all) = (false, false);
+        if cx.is_full() {
+            cx.deadline = Some(Instant::now());
+        }
+        let wake = cx.deadline.is_some() && (!timed || cx.is_full());
+        drop(cx);
+        BORROWED.set(outer);
+        // Either the writer's thread sees the context free, or this sees that it waits.
+        fence(Ordering::SeqCst);
+        if wake || self.shared.wanted.load(Ordering::SeqCst) {
+            // A writer that is gone has nothing to look at.
+            let _ = self.jobs.send(Job::Wake);
+        }
+        done
     }
 
     /// Runs a closure on the writer; the future resolves when it is done.
@@ -135,9 +182,9 @@ impl Writer {
         self.broken.get().cloned()
     }
 
-    /// Whether this is the writer's own thread.
+    /// Whether this thread holds the context: the writer's own, or one within [`Writer::run_here`].
     pub fn is_writer_thread(&self) -> bool {
-        std::thread::current().id() == self.thread
+        std::ptr::eq(BORROWED.get(), Arc::as_ptr(&self.shared)) || std::thread::current().id() == self.thread
     }
 
     /// Commits everything.
@@ -195,7 +242,105 @@ pub struct WriteCx {
     event: Option<u64>,
     checkpoint: Option<u32>,
     scratch: Vec<u8>,
-    not_send: PhantomData<*mut ()>,
+    /// The way to the writer's own thread, while another has borrowed the context.
+    owner: Option<Sender<Job>>,
+}
+
+// SAFETY: what is not Send are pointers to LMDB's write transactions. LMDB lets any one thread at a time use them (the lock
+// around the context sees to that); what it binds to a thread, beginning and ending them, goes through [`on_owner`].
+unsafe impl Send for WriteCx {}
+
+/// The loop of the writer's own thread.
+struct Serve {
+    shared: Arc<Shared>,
+    queue: Receiver<Job>,
+    /// Jobs that came while the context was borrowed.
+    held_up: VecDeque<Job>,
+    /// When the oldest uncommitted change must be committed, as of the last look.
+    deadline: Option<Instant>,
+}
+
+impl Serve {
+    fn run(mut self) {
+        let shared = self.shared.clone();
+        loop {
+            let job = match self.next_job() {
+                Some(Job::Step(step)) => {
+                    step.execute();
+                    continue;
+                }
+                None if self.deadline.is_none() => break,
+                job => job,
+            };
+            let mut cx = self.take(&shared);
+            match job {
+                Some(Job::Wake) => {}
+                Some(job) => self.serve_job(&mut cx, job),
+                None => cx.commit_by_time(),
+            }
+            self.deadline = cx.deadline;
+            if cx.stop {
+                break;
+            }
+        }
+        shared.cx.lock().answer_unacked(None);
+        for job in self.held_up.drain(..).chain(self.queue.try_iter()) {
+            job.fail(fini_error());
+        }
+    }
+
+    fn next_job(&mut self) -> Option<Job> {
+        if let Some(job) = self.held_up.pop_front() {
+            return Some(job);
+        }
+        match self.deadline {
+            None => self.queue.recv().ok(),
+            Some(deadline) if Instant::now() >= deadline => None,
+            Some(deadline) => self.queue.recv_deadline(deadline).ok(),
+        }
+    }
+
+    /// Takes the context. While somebody else has it, does what that thread must have done here.
+    fn take<'s>(&mut self, shared: &'s Shared) -> MutexGuard<'s, WriteCx> {
+        loop {
+            if let Some(cx) = shared.cx.try_lock() {
+                return cx;
+            }
+            shared.wanted.store(true, Ordering::SeqCst);
+            fence(Ordering::SeqCst);
+            if let Some(cx) = shared.cx.try_lock() {
+                shared.wanted.store(false, Ordering::SeqCst);
+                return cx;
+            }
+            match self.queue.recv() {
+                Ok(Job::Step(step)) => step.execute(),
+                Ok(Job::Wake) => {}
+                Ok(job) => self.held_up.push_back(job),
+                // No handle is left, so that nobody can be within `run_here`.
+                Err(_) => std::thread::yield_now(),
+            }
+        }
+    }
+
+    /// Runs a job and those that wait behind it, then commits the log once for all that asked.
+    fn serve_job(&mut self, cx: &mut WriteCx, job: Job) {
+        let mut next = Some(job);
+        let mut count = 0;
+        while let Some(job) = next.take() {
+            cx.run_job(job);
+            count += 1;
+            if count < MAX_BATCH && !cx.stop && !cx.unacked.is_empty() {
+                next = self.held_up.pop_front().or_else(|| self.queue.try_recv().ok());
+            }
+        }
+        if !cx.unacked.is_empty() {
+            let done = if std::mem::take(&mut cx.ack_all) { cx.commit_all() } else { cx.commit_firsts() };
+            cx.answer_unacked(done.err());
+        }
+        if cx.is_full() {
+            cx.commit_by_time();
+        }
+    }
 }
 
 struct State {
@@ -213,13 +358,42 @@ struct State {
     applied_dbi: Option<u32>,
 }
 
+/// A transaction on its way between the threads that hold the context one after the other.
+struct Sent<T>(T);
+
+// SAFETY: who sends it waits for it and does not touch it meanwhile.
+unsafe impl<T> Send for Sent<T> {}
+
+/// Does on the writer's own thread what LMDB ties to it. This is that thread if there is no way to it.
+fn on_owner<T>(owner: Option<&Sender<Job>>, func: impl FnOnce() -> Result<T, Code>) -> Result<T, Code> {
+    let Some(owner) = owner else { return func() };
+    let mut work = Sent((Some(func), None));
+    let mut run = || {
+        // The whole of it, lest only its parts be captured.
+        let work = &mut work;
+        if let Some(func) = work.0.0.take() {
+            work.0.1 = Some(func());
+        }
+    };
+    step(&mut run, |job| owner.send(job).is_ok());
+    work.0.1.unwrap_or(Err(Code(libc::ESHUTDOWN)))
+}
+
+/// Gives up a write transaction, if there is one.
+fn abort(owner: Option<&Sender<Job>>, txn: TxnPtr) {
+    if !txn.is_null() {
+        // SAFETY: the transaction is live, and ended on the thread that began it; its state let go of it.
+        let _ = on_owner(owner, || Ok(unsafe { lmdb::abort(txn) }));
+    }
+}
+
 impl State {
-    fn begin(&self) -> Result<TxnPtr> {
+    fn begin(&self, owner: Option<&Sender<Job>>) -> Result<TxnPtr> {
         let txn = self.txn.get();
         if !txn.is_null() {
             return Ok(txn);
         }
-        let txn = self.slab.0.env.begin(false).map_err(|code| self.slab.0.error(code))?;
+        let txn = on_owner(owner, || self.slab.0.env.begin(false)).map_err(|code| self.slab.0.error(code))?;
         let info = self.slab.0.env.info();
         self.keep_log.set((info.map_size as u64).saturating_sub(info.used as u64) < SAFE_ROOM);
         self.txn.set(txn);
@@ -250,54 +424,13 @@ impl WriteCx {
             event: None,
             checkpoint: None,
             scratch: Vec::new(),
-            not_send: PhantomData,
+            owner: None,
         }
     }
 
-    // ---- the loop
-
-    fn serve(mut self, queue: &Receiver<Job>) {
-        while !self.stop {
-            match self.next_job(queue) {
-                Some(job) => self.serve_job(job, queue),
-                None if self.deadline.is_some() => self.commit_by_time(),
-                None => break,
-            }
-        }
-        self.answer_unacked(None);
-        for job in queue.try_iter() {
-            job.fail(fini_error());
-        }
-    }
-
-    fn next_job(&self, queue: &Receiver<Job>) -> Option<Job> {
-        match self.deadline {
-            None => queue.recv().ok(),
-            Some(deadline) if Instant::now() >= deadline => None,
-            Some(deadline) => queue.recv_deadline(deadline).ok(),
-        }
-    }
-
-    /// Runs a job and those that wait behind it, then commits the log once for all that asked.
-    fn serve_job(&mut self, job: Job, queue: &Receiver<Job>) {
-        let mut next = Some(job);
-        let mut count = 0;
-        while let Some(job) = next.take() {
-            self.run_job(job);
-            count += 1;
-            if count < MAX_BATCH && !self.stop && !self.unacked.is_empty() {
-                next = queue.try_recv().ok();
-            }
-        }
-        if !self.unacked.is_empty() {
-            let done = if std::mem::take(&mut self.ack_all) { self.commit_all() } else { self.commit_firsts() };
-            let fail = done.err();
-            self.answer_unacked(fail);
-        }
-        let full = self.slabs.iter().flatten().any(|state| state.bytes > COMMIT_BYTES);
-        if full {
-            self.commit_by_time();
-        }
+    /// Whether so much waits to be committed that it should not wait for its time.
+    fn is_full(&self) -> bool {
+        self.slabs.iter().flatten().any(|state| state.bytes > COMMIT_BYTES)
     }
 
     fn run_job(&mut self, job: Job) {
@@ -342,6 +475,12 @@ impl WriteCx {
         self.slabs.get(id as usize).and_then(Option::as_deref).ok_or_else(no_such_slab)
     }
 
+    /// The write transaction of a slab, begun if there is none.
+    #[inline]
+    fn begin(&self, id: u32) -> Result<TxnPtr> {
+        self.state(id)?.begin(self.owner.as_ref())
+    }
+
     fn state_mut(&mut self, id: u32) -> Result<&mut State> {
         self.slabs.get_mut(id as usize).and_then(Option::as_deref_mut).ok_or_else(no_such_slab)
     }
@@ -381,7 +520,7 @@ impl WriteCx {
         // The new handle is visible to others only after a commit, and is lost if its transaction aborts.
         self.commit_id(id)?;
         loop {
-            let txn = self.state(id)?.begin()?;
+            let txn = self.begin(id)?;
             // SAFETY: the write transaction is this thread's, and only this thread opens tables.
             let opened = unsafe { lmdb::dbi_open(txn, name, false, false) };
             let opened = match opened {
@@ -409,7 +548,7 @@ impl WriteCx {
     pub fn drop_table(&mut self, slab: &Slab, name: &str) -> Result<()> {
         let Some(table) = self.find_table(slab, name)? else { return Ok(()) };
         self.commit_id(table.slab)?;
-        let txn = self.state(table.slab)?.begin()?;
+        let txn = self.begin(table.slab)?;
         slab.forget_table(name);
         // SAFETY: the write transaction is this thread's and knows the table.
         unsafe { lmdb::drop_dbi(txn, table.dbi, true) }.map_err(|code| slab.0.error(code))?;
@@ -425,7 +564,7 @@ impl WriteCx {
         // Commits before and after, since the op log has no word for this.
         self.commit_id(table.slab)?;
         let state = self.state(table.slab)?;
-        let txn = state.begin()?;
+        let txn = state.begin(self.owner.as_ref())?;
         // SAFETY: the write transaction is this thread's and knows the table.
         unsafe { lmdb::drop_dbi(txn, table.dbi, false) }.map_err(|code| state.slab.0.error(code))?;
         self.mark(table.slab, 0)?;
@@ -515,11 +654,12 @@ impl WriteCx {
             return Err(error.clone());
         }
         loop {
-            let state = self.state_mut(table.slab)?;
+            let state =
+                self.slabs.get_mut(table.slab as usize).and_then(Option::as_deref_mut).ok_or_else(no_such_slab)?;
             if state.suppress {
                 return Ok(true);
             }
-            let txn = state.begin()?;
+            let txn = state.begin(self.owner.as_ref())?;
             match op.apply(txn, table.dbi, key, valu) {
                 Ok(changed) => {
                     if changed {
@@ -605,6 +745,11 @@ impl WriteCx {
         })
     }
 
+    /// Commits the slabs that commit before all others: the nexus log.
+    pub fn commit_log(&mut self) -> Result<()> {
+        self.commit_firsts()
+    }
+
     fn commit_firsts(&mut self) -> Result<()> {
         for indx in 0..self.slabs.len() {
             let Some(state) = &self.slabs[indx] else { continue };
@@ -658,9 +803,9 @@ impl WriteCx {
 
     fn try_commit(&mut self, id: u32, slab: &Slab) -> Result<(), Code> {
         let (tracking, applied) = (self.tracking && !slab.0.opts.commit_first, self.applied);
-        let faults = self.conf.faults.clone();
+        let (faults, owner) = (self.conf.faults.clone(), self.owner.clone());
         let Ok(state) = self.state_mut(id) else { return Ok(()) };
-        let Ok(txn) = state.begin() else { return Err(Code(libc::EINVAL)) };
+        let Ok(txn) = state.begin(owner.as_ref()) else { return Err(Code(libc::EINVAL)) };
         if tracking {
             record_applied(state, txn, applied)?;
         }
@@ -668,13 +813,12 @@ impl WriteCx {
             && let Err(error) = faults.before_commit(slab.path())
         {
             state.end();
-            // SAFETY: the transaction is live and this thread's; `end` let go of it.
-            unsafe { lmdb::abort(txn) };
+            abort(owner.as_ref(), txn);
             return Err(Code(error.raw_os_error().unwrap_or(libc::EIO)));
         }
         state.end();
-        // SAFETY: the transaction is live and this thread's; `end` let go of it.
-        unsafe { lmdb::commit(txn) }?;
+        // SAFETY: the transaction is live, and ended on the thread that began it; `end` let go of it.
+        on_owner(owner.as_ref(), || unsafe { lmdb::commit(txn) })?;
         state.oplog.clear();
         state.oplog.shrink_to(1 << 20);
         slab.0.grow_early();
@@ -691,13 +835,10 @@ impl WriteCx {
 
     /// Grows a map that was too small within a transaction, and replays what the transaction had done.
     fn grow(&mut self, id: u32) -> Result<()> {
+        let owner = self.owner.clone();
         let state = self.state_mut(id)?;
         let had = state.dirty;
-        let txn = state.end();
-        if !txn.is_null() {
-            // SAFETY: the transaction is live and this thread's; `end` let go of it.
-            unsafe { lmdb::abort(txn) };
-        }
+        abort(owner.as_ref(), state.end());
         // A map that may not grow keeps what it had: the write that did not fit fails, the others stay.
         if let Err(error) = state.slab.0.grow() {
             self.replay(id, had).map_err(|_| self.break_with(error.clone()))?;
@@ -712,13 +853,14 @@ impl WriteCx {
     }
 
     fn replay(&mut self, id: u32, had: bool) -> Result<()> {
+        let owner = self.owner.clone();
         let state = self.state_mut(id)?;
         if had && !state.keep_log.get() {
             let error = state.slab.0.error(Code::MAP_FULL);
             return Err(self.break_with(error));
         }
         let oplog = std::mem::take(&mut state.oplog);
-        let txn = state.begin()?;
+        let txn = state.begin(owner.as_ref())?;
         // Even with room now: this transaction holds more than its log would say otherwise.
         state.keep_log.set(true);
         let done = Op::replay(&oplog, txn).map_err(|code| state.slab.0.error(code));
@@ -735,11 +877,7 @@ impl WriteCx {
         let slab = state.slab.clone();
         let done = if self.broken.is_some() { Ok(()) } else { self.commit_id(id) };
         if let Some(mut state) = self.slabs[id as usize].take() {
-            let txn = state.end();
-            if !txn.is_null() {
-                // SAFETY: the transaction is live and this thread's; its state is gone.
-                unsafe { lmdb::abort(txn) };
-            }
+            abort(self.owner.as_ref(), state.end());
         }
         if self.checkpoint == Some(id) {
             self.checkpoint = None;
@@ -817,7 +955,7 @@ impl Sealed for WriteCx {}
 impl Reads for WriteCx {
     #[inline]
     fn raw(&self, table: Table) -> Result<RawTxn> {
-        Ok(RawTxn(self.state(table.slab)?.begin()?))
+        Ok(RawTxn(self.begin(table.slab)?))
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use myelin_error::Result;
 use myelin_slab::tables::{HotCount, MultiQueue, MultiSlabSeqn, SafeKeyVal, SlabAbrv, SlabDict};
-use myelin_slab::{Faults, MIB, Options, OwnedScan, ReadTxn, Reads, Scan, Slab, Table, Writer, WriterConf};
+use myelin_slab::{Faults, MIB, Options, OwnedScan, ReadTxn, Reads, Scan, Slab, Table, WriteCx, Writer, WriterConf};
 use myelin_value::Value;
 
 fn values(iter: myelin_slab::Iter<'_>) -> Vec<(String, String)> {
@@ -203,6 +203,66 @@ fn a_job_that_panics_costs_only_itself() {
     let error = writer.run(|_| -> Result<()> { panic!("woot") }).expect_err("an error");
     assert!(error.is("SynErr") && error.message().contains("woot"));
     assert_eq!(writer.run(|_| Ok(7)).expect("seven"), 7);
+}
+
+#[test]
+fn threads_that_borrow_the_writer_and_threads_that_queue_write_one_after_another() {
+    let dir = tempfile::tempdir().expect("dir");
+    let conf = WriterConf { commit_period_ms: 1, ..WriterConf::default() };
+    let writer = Writer::with_conf("test", conf).expect("writer");
+    let opts = Options { map_size: MIB, growsize: Some(MIB), ..Options::default() };
+    let slab = Slab::open(&writer, &dir.path().join("a.lmdb"), opts).expect("slab");
+    let table = slab.table("rows", false).expect("table");
+    // A number that is read and written back: any two at once would lose one, and so would growth on the wrong thread.
+    let add = |cx: &mut WriteCx, numb: u32| {
+        let have = cx.get(table, b"count")?.map_or(0, |byts| u32::from_be_bytes(byts.try_into().expect("four bytes")));
+        cx.put(table, b"count", &(have + 1).to_be_bytes())?;
+        cx.put(table, &numb.to_be_bytes(), &[7; 300])
+    };
+    std::thread::scope(|scope| {
+        for thread in 0..4u32 {
+            let (writer, slab) = (&writer, &slab);
+            scope.spawn(move || {
+                for numb in 0..2_000u32 {
+                    let numb = thread * 2_000 + numb;
+                    match numb % 7 {
+                        0 => writer.run(|cx| add(cx, numb)).expect("run"),
+                        1 => writer
+                            .run(|cx| {
+                                cx.ack_after_commit();
+                                add(cx, numb)
+                            })
+                            .expect("run"),
+                        2 => {
+                            writer
+                                .run_here(|cx| {
+                                    assert!(writer.is_writer_thread());
+                                    add(cx, numb)?;
+                                    cx.commit(slab)
+                                })
+                                .expect("run here");
+                            assert!(!writer.is_writer_thread());
+                        }
+                        _ => writer.run_here(|cx| add(cx, numb)).expect("run here"),
+                    }
+                }
+            });
+        }
+    });
+    let error = writer.run_here(|_| -> Result<()> { panic!("woot") }).expect_err("an error");
+    assert!(error.message().contains("woot") && !writer.is_writer_thread());
+    writer.run_here(|cx| cx.put(table, b"last", b"1")).expect("put");
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    while slab.is_dirty() && std::time::Instant::now() < until {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    let txn = slab.read().expect("what a borrower wrote is committed in time");
+    assert_eq!(txn.get(table, b"last").expect("get"), Some(&b"1"[..]));
+    assert_eq!(txn.entries(table).expect("entries"), 8_002);
+    assert_eq!(txn.get(table, b"count").expect("get"), Some(&8_000u32.to_be_bytes()[..]));
+    drop(txn);
+    writer.fini().expect("fini");
+    assert!(writer.run_here(|_| Ok(())).is_err_and(|error| error.is("IsFini")));
 }
 
 #[test]

@@ -28,6 +28,16 @@ struct Hot<T> {
     dirty: Vec<String>,
 }
 
+impl<T> Hot<T> {
+    /// Notes a key for the next commit. A loop that makes a few kinds of nodes must not note each of them each time.
+    fn mark(&mut self, key: &str) {
+        let recent = self.dirty.len().saturating_sub(16);
+        if !self.dirty[recent..].iter().any(|have| have == key) {
+            self.dirty.push(key.to_owned());
+        }
+    }
+}
+
 fn open<T: Clone + Send + 'static>(
     slab: &Slab,
     name: &str,
@@ -74,7 +84,7 @@ impl HotKeyVal {
     pub fn set(&self, cx: &mut WriteCx, key: &str, valu: Value) -> Result<()> {
         let mut state = self.state.lock();
         state.items.insert(key.to_owned(), valu);
-        state.dirty.push(key.to_owned());
+        state.mark(key);
         cx.touch(&self.slab)
     }
 
@@ -82,7 +92,7 @@ impl HotKeyVal {
     pub fn del(&self, cx: &mut WriteCx, key: &str) -> Result<()> {
         let mut state = self.state.lock();
         state.items.remove(key);
-        state.dirty.push(key.to_owned());
+        state.mark(key);
         cx.touch(&self.slab)
     }
 }
@@ -102,8 +112,19 @@ impl HotCount {
 
     /// Adds to a count and returns what it is then.
     pub fn inc(&self, cx: &mut WriteCx, key: &str, by: i64) -> Result<i64> {
-        let valu = self.get(key) + by;
-        self.set(cx, key, valu)?;
+        let mut state = self.state.lock();
+        let valu = match state.items.get_mut(key) {
+            Some(valu) => {
+                *valu += by;
+                *valu
+            }
+            None => {
+                state.items.insert(key.to_owned(), by);
+                by
+            }
+        };
+        state.mark(key);
+        cx.touch(&self.slab)?;
         Ok(valu)
     }
 
@@ -111,9 +132,7 @@ impl HotCount {
     pub fn set(&self, cx: &mut WriteCx, key: &str, valu: i64) -> Result<()> {
         let mut state = self.state.lock();
         state.items.insert(key.to_owned(), valu);
-        if state.dirty.last().is_none_or(|last| last != key) {
-            state.dirty.push(key.to_owned());
-        }
+        state.mark(key);
         cx.touch(&self.slab)
     }
 
