@@ -80,6 +80,8 @@ pub struct Writer {
     /// Why nothing is written any more.
     broken: Arc<OnceLock<Error>>,
     shared: Arc<Shared>,
+    /// Whether a slab that commits first has a transaction open.
+    log_open: Arc<AtomicBool>,
 }
 
 /// The context, and whether the writer's own thread waits for it.
@@ -105,11 +107,12 @@ impl Writer {
         let durable = conf.durable;
         let broken = Arc::new(OnceLock::new());
         let cx = WriteCx::new(conf, broken.clone());
+        let log_open = cx.log_open.clone();
         let shared = Arc::new(Shared { cx: Mutex::new(cx), wanted: AtomicBool::new(false) });
         let serve = Serve { shared: shared.clone(), queue, held_up: VecDeque::new(), deadline: None };
         let thread =
             std::thread::Builder::new().name(format!("{name}-writer")).stack_size(16 << 20).spawn(|| serve.run())?;
-        Ok(Writer { jobs, thread: thread.thread().id(), durable, broken, shared })
+        Ok(Writer { jobs, thread: thread.thread().id(), durable, broken, shared, log_open })
     }
 
     /// Runs a closure on the writer and waits for its result. Costs a few microseconds and allocates nothing.
@@ -136,10 +139,11 @@ impl Writer {
         let done = guarded(&mut cx, func);
         cx.owner = None;
         (cx.ack, cx.ack_all) = (false, false);
-        if cx.is_full() {
+        let full = cx.is_full();
+        if full {
             cx.deadline = Some(Instant::now());
         }
-        let wake = cx.deadline.is_some() && (!timed || cx.is_full());
+        let wake = cx.deadline.is_some() && (!timed || full);
         drop(cx);
         BORROWED.set(outer);
         // Either the writer's thread sees the context free, or this sees that it waits.
@@ -149,6 +153,12 @@ impl Writer {
             let _ = self.jobs.send(Job::Wake);
         }
         done
+    }
+
+    /// As [`Writer::run_here`], for a closure that writes to the log: where that has no transaction open, the writer's thread is
+    /// asked for the whole instead of for its beginning.
+    pub fn run_near<T: Send>(&self, func: impl FnOnce(&mut WriteCx) -> Result<T> + Send) -> Result<T> {
+        if self.log_open.load(Ordering::Relaxed) { self.run_here(func) } else { self.run(func) }
     }
 
     /// Runs a closure on the writer; the future resolves when it is done.
@@ -180,6 +190,11 @@ impl Writer {
     /// The error after which nothing is written any more, until the service is restarted.
     pub fn broken(&self) -> Option<Error> {
         self.broken.get().cloned()
+    }
+
+    /// Whether there is such an error.
+    pub fn is_broken(&self) -> bool {
+        self.broken.get().is_some()
     }
 
     /// Whether this thread holds the context: the writer's own, or one within [`Writer::run_here`].
@@ -244,6 +259,7 @@ pub struct WriteCx {
     scratch: Vec<u8>,
     /// The way to the writer's own thread, while another has borrowed the context.
     owner: Option<Sender<Job>>,
+    log_open: Arc<AtomicBool>,
 }
 
 // SAFETY: what is not Send are pointers to LMDB's write transactions. LMDB lets any one thread at a time use them (the lock
@@ -302,11 +318,12 @@ impl Serve {
 
     /// Takes the context. While somebody else has it, does what that thread must have done here.
     fn take<'s>(&mut self, shared: &'s Shared) -> MutexGuard<'s, WriteCx> {
+        if let Some(cx) = shared.cx.try_lock() {
+            return cx;
+        }
+        shared.wanted.store(true, Ordering::SeqCst);
         loop {
-            if let Some(cx) = shared.cx.try_lock() {
-                return cx;
-            }
-            shared.wanted.store(true, Ordering::SeqCst);
+            // Either this sees the context free, or who has it sees that it is wanted.
             fence(Ordering::SeqCst);
             if let Some(cx) = shared.cx.try_lock() {
                 shared.wanted.store(false, Ordering::SeqCst);
@@ -356,6 +373,8 @@ struct State {
     /// What the last commit recorded as applied.
     recorded: Option<u64>,
     applied_dbi: Option<u32>,
+    /// Set while there is a transaction, where the slab commits first.
+    log_open: Option<Arc<AtomicBool>>,
 }
 
 /// A transaction on its way between the threads that hold the context one after the other.
@@ -383,7 +402,10 @@ fn on_owner<T>(owner: Option<&Sender<Job>>, func: impl FnOnce() -> Result<T, Cod
 fn abort(owner: Option<&Sender<Job>>, txn: TxnPtr) {
     if !txn.is_null() {
         // SAFETY: the transaction is live, and ended on the thread that began it; its state let go of it.
-        let _ = on_owner(owner, || Ok(unsafe { lmdb::abort(txn) }));
+        let _ = on_owner(owner, || {
+            unsafe { lmdb::abort(txn) };
+            Ok(())
+        });
     }
 }
 
@@ -397,10 +419,16 @@ impl State {
         let info = self.slab.0.env.info();
         self.keep_log.set((info.map_size as u64).saturating_sub(info.used as u64) < SAFE_ROOM);
         self.txn.set(txn);
+        if let Some(open) = &self.log_open {
+            open.store(true, Ordering::Relaxed);
+        }
         Ok(txn)
     }
 
     fn end(&mut self) -> TxnPtr {
+        if let Some(open) = &self.log_open {
+            open.store(false, Ordering::Relaxed);
+        }
         self.dirty = false;
         self.bytes = 0;
         self.txn.replace(std::ptr::null_mut())
@@ -425,6 +453,7 @@ impl WriteCx {
             checkpoint: None,
             scratch: Vec::new(),
             owner: None,
+            log_open: Arc::default(),
         }
     }
 
@@ -458,6 +487,7 @@ impl WriteCx {
         if self.slabs.len() <= id {
             self.slabs.resize_with(id + 1, || None);
         }
+        let log_open = slab.0.opts.commit_first.then(|| self.log_open.clone());
         self.slabs[id] = Some(Box::new(State {
             slab,
             txn: Cell::new(std::ptr::null_mut()),
@@ -468,6 +498,7 @@ impl WriteCx {
             suppress: false,
             recorded: None,
             applied_dbi: None,
+            log_open,
         }));
     }
 
@@ -745,9 +776,13 @@ impl WriteCx {
         })
     }
 
-    /// Commits the slabs that commit before all others: the nexus log.
+    /// Commits the slabs that commit before all others: the nexus log. Fails too when an earlier commit has failed, since what
+    /// that one held is lost.
     pub fn commit_log(&mut self) -> Result<()> {
-        self.commit_firsts()
+        match &self.broken {
+            Some(error) => Err(error.clone()),
+            None => self.commit_firsts(),
+        }
     }
 
     fn commit_firsts(&mut self) -> Result<()> {

@@ -249,6 +249,14 @@ fn threads_that_borrow_the_writer_and_threads_that_queue_write_one_after_another
             });
         }
     });
+    // The writer's thread, which wanted the context now and then, leaves it to others again.
+    let here = std::thread::current().id();
+    let lent = || writer.run_here(|_| Ok(std::thread::current().id() == here)).expect("run here");
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    while !lent() {
+        assert!(std::time::Instant::now() < until, "the context is never lent again");
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
     let error = writer.run_here(|_| -> Result<()> { panic!("woot") }).expect_err("an error");
     assert!(error.message().contains("woot") && !writer.is_writer_thread());
     writer.run_here(|cx| cx.put(table, b"last", b"1")).expect("put");

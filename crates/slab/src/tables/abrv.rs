@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use myelin_error::{Result, err};
 use parking_lot::RwLock;
 
@@ -21,7 +22,7 @@ pub struct SlabAbrv {
 
 #[derive(Default)]
 struct Names {
-    by_name: HashMap<Arc<[u8]>, u64>,
+    by_name: HashMap<Arc<[u8]>, u64, RandomState>,
     by_abrv: Vec<Option<Arc<[u8]>>>,
 }
 
