@@ -8,7 +8,8 @@
 //! - a link carries one call at a time, and its messages are handled in order;
 //! - a slow or dead peer costs its own task and no other: nothing is queued for it beyond the socket's buffer;
 //! - a session ends with the connection that made it, and everything shared in it with it;
-//! - after an error in a stream no end marker follows.
+//! - after an error in a stream no end marker follows;
+//! - nothing is sent before the [`gate`]s are passed.
 //!
 //! Who may log in is decided by the share (the cell crate), not here.
 
@@ -18,6 +19,7 @@ mod client;
 mod connect;
 mod dmon;
 pub mod env;
+pub mod gate;
 mod link;
 mod meth;
 mod proxy;

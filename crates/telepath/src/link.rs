@@ -166,8 +166,9 @@ impl LinkTx {
         self.send(&msgpack::encode(mesg)).await
     }
 
-    /// Sends bytes that are one or more whole frames.
+    /// Sends bytes that are one or more whole frames, once the gates are passed.
     pub async fn send(&self, byts: &[u8]) -> Result<()> {
+        crate::gate::pass().await?;
         let mut slot = self.stream.lock().await;
         // Taken out while writing: a send that is dropped half way leaves the link closed, never a torn frame.
         let Some(mut stream) = slot.take() else {

@@ -80,6 +80,20 @@ impl<T: Send + Sync + 'static> MethTable<T> {
         self.put(name, false, sig, handler)
     }
 
+    /// Adds a method that only looks into memory: it runs where the call was read, since the way to another thread and back
+    /// costs many times what it does.
+    #[must_use]
+    pub fn quick<F, R>(self, name: &'static str, sig: &'static str, func: F) -> Self
+    where
+        F: Fn(&T, &CallCx, Args) -> Result<R> + Send + Sync + 'static,
+        R: IntoReply + 'static,
+    {
+        let handler: Handler<T> = Arc::new(move |item, cx, args| {
+            Box::pin(std::future::ready(func(&item, &cx, args).map(IntoReply::into_reply)))
+        });
+        self.put(name, false, sig, handler)
+    }
+
     /// Adds a generator. Only these are announced with the `genr` flag, which clients need to iterate lazily.
     #[must_use]
     pub fn genr<F, Fut>(self, name: &'static str, sig: &'static str, func: F) -> Self

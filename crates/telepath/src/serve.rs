@@ -1,20 +1,21 @@
 //! One connection on the server: frames in, calls run in order, frames out.
 //!
-//! Two tasks a link. The reader decodes and hands over through a channel of one, so it is at most one message ahead of
-//! the running call and sees the peer's end while the call runs. The handler runs one message at a time; when the peer
-//! is gone the running call is dropped where it awaits.
+//! One task a link. It runs one message at a time, and reads on while a call runs, a few messages at most, so that it sees the
+//! peer's end: then the running call is dropped where it awaits.
 
+use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::{FutureExt, StreamExt};
 use myelin_error::{Error, Result, err};
 use myelin_value::{Map, Value, msgpack};
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{Api, AuthInfo, CallCx, LoginCx, Reply, ValueStream};
 use crate::dmon::Dmon;
+use crate::gate;
 use crate::link::{self, BoxStream, LinkInfo, LinkRx, LinkTx, mesg, retn_err, retn_ok};
 use crate::meth::Args;
 use crate::session::Session;
@@ -22,6 +23,8 @@ use crate::{TELEVERS, televers};
 
 /// Items of a stream are gathered up to about so many bytes.
 const WRITE_SIZE: usize = 64 * 1024;
+/// Messages that are read while a call runs.
+const READ_AHEAD: usize = 2;
 
 struct Conn {
     dmon: Dmon,
@@ -34,53 +37,30 @@ struct Conn {
 }
 
 pub(crate) async fn serve(dmon: &Dmon, stream: BoxStream, info: Arc<LinkInfo>, closed: CancellationToken) {
-    let (rx, tx) = link::split(stream, dmon.0.conf.max_frame);
-    let (send, mut frames) = mpsc::channel(1);
-    let first = dmon.0.conf.first_frame_timeout;
-    let reader = read_loop(rx, send, closed.clone(), first);
+    let (mut rx, tx) = link::split(stream, dmon.0.conf.max_frame);
     let mut conn = Conn { dmon: dmon.clone(), info, tx: Arc::new(tx), closed: closed.clone(), sessions: Vec::new() };
-    let handler = async {
-        while let Some(frame) = frames.recv().await {
-            conn.on_frame(frame).await;
-        }
-    };
-    // Dropping the handler at the cancel drops the running call and its stream with it.
-    tokio::join!(reader, async {
-        tokio::select! { () = handler => {}, () = closed.cancelled() => {} }
-        closed.cancel();
-    });
+    // Dropping the loop at the cancel drops the running call and its stream with it.
+    tokio::select! { () = conn.run(&mut rx) => {}, () = closed.cancelled() => {} }
+    closed.cancel();
     conn.fini().await;
 }
 
-async fn read_loop(
-    mut rx: LinkRx,
-    send: mpsc::Sender<Value>,
-    closed: CancellationToken,
-    first: Option<std::time::Duration>,
-) {
-    let mut limit = first;
-    let work = async {
-        loop {
-            let frame = match limit.take() {
-                Some(limit) => match tokio::time::timeout(limit, rx.rx()).await {
-                    Ok(frame) => frame,
-                    Err(_) => return tracing::info!("link closed: it sent nothing for {limit:?}"),
-                },
-                None => rx.rx().await,
-            };
-            match frame {
-                Ok(Some(frame)) => {
-                    if send.send(frame).await.is_err() {
-                        return;
-                    }
-                }
-                Ok(None) => return,
-                Err(e) => return tracing::info!("link closed: {e}"),
+/// The next frame; nothing when the peer is gone, sends what is no frame, or nothing within the limit.
+async fn next_frame(rx: &mut LinkRx, limit: Option<Duration>) -> Option<Value> {
+    let frame = match limit {
+        Some(limit) => match tokio::time::timeout(limit, rx.rx()).await {
+            Ok(frame) => frame,
+            Err(_) => {
+                tracing::info!("link closed: it sent nothing for {limit:?}");
+                return None;
             }
-        }
+        },
+        None => rx.rx().await,
     };
-    tokio::select! { () = work => {}, () = closed.cancelled() => {} }
-    closed.cancel();
+    frame.unwrap_or_else(|error| {
+        tracing::info!("link closed: {error}");
+        None
+    })
 }
 
 /// Answers the first message of a link past the limit with an error.
@@ -98,6 +78,33 @@ pub(crate) async fn refuse(dmon: &Dmon, stream: BoxStream) {
 }
 
 impl Conn {
+    /// Takes one message after the other, until the peer is gone.
+    async fn run(&mut self, rx: &mut LinkRx) {
+        let mut limit = self.dmon.0.conf.first_frame_timeout;
+        let mut ahead = VecDeque::new();
+        loop {
+            let frame = match ahead.pop_front() {
+                Some(frame) => frame,
+                None => match next_frame(rx, limit.take()).await {
+                    Some(frame) => frame,
+                    None => return,
+                },
+            };
+            let mut call = std::pin::pin!(self.on_frame(frame));
+            loop {
+                tokio::select! {
+                    biased;
+                    () = &mut call => break,
+                    // Nothing that was read is lost when the call is done first.
+                    frame = next_frame(rx, None), if ahead.len() < READ_AHEAD => match frame {
+                        Some(frame) => ahead.push_back(frame),
+                        None => return,
+                    },
+                }
+            }
+        }
+    }
+
     async fn on_frame(&mut self, frame: Value) {
         let empty = Map::new();
         let (Some(name), info) = (frame.at(0).and_then(Value::as_str), frame.at(1).and_then(Value::as_map)) else {
@@ -202,7 +209,10 @@ impl Conn {
             return Err(private_meth(&item, name));
         }
         let cx = CallCx { session: sess.clone(), link: self.info.clone(), closed: self.closed.child_token() };
-        fenced(item.call(cx, name, args)).await.unwrap_or_else(Err)
+        let reply = fenced(item.call(cx, name, args)).await.unwrap_or_else(Err)?;
+        // Here, where a failure still becomes the answer.
+        gate::pass().await?;
+        Ok(reply)
     }
 
     async fn tx_fini(&self, retn: Value) -> Result<()> {
@@ -220,6 +230,10 @@ impl Conn {
                 && let Some(item) = next_item(&mut stream).now_or_never()
             {
                 going = add_item(&mut byts, item);
+            }
+            if let Err(error) = gate::pass().await {
+                byts.clear();
+                going = add_item(&mut byts, Some(Err(error)));
             }
             self.tx.send(&byts).await?;
             if !going {
