@@ -44,7 +44,7 @@ pub use conf::Conf;
 pub use drive::Drive;
 pub use events::CellEvents;
 pub use mirror::compare::{HasSum, SumsFunc};
-pub use nexus::{ApplyCx, Event, NexsHandler, Nexus, NexusOffset};
+pub use nexus::{ApplyCx, Event, NexsHandler, Nexus, NexusOffset, pack_entry};
 pub use provision::provision;
 pub use reload::ReloadFunc;
 pub use restore::restore_from_env;

@@ -75,7 +75,7 @@ impl Cortex {
         }
         let (query, user) = self.query(&caller, "", &Value::Null)?;
         let (task, guard) = self.begin("addNodes", &query, user)?;
-        let (tx, stream) = pipe(guard);
+        let (tx, stream) = pipe(self.cell.nexus().clone(), guard);
         let tx = tx.until(&query.cancel);
         myelin_storm::run::spawn(move || {
             if let Err(error) = query.feed(nodes.into_iter().map(Ok), |node| tx.send(Ok(node), false)) {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
+use myelin_cell::Nexus;
 use myelin_error::{Result, err};
 use myelin_storm::Sink;
 use myelin_storm::rt::Cancel;
@@ -132,24 +133,39 @@ impl Receiver {
     }
 }
 
-impl Drop for Receiver {
-    fn drop(&mut self) {
-        self.0.state.lock().dropped = true;
+impl Receiver {
+    /// Takes nothing more.
+    fn end(&self) {
+        let mut state = self.0.state.lock();
+        (state.dropped, state.ended) = (true, true);
+        state.queue.clear();
+        drop(state);
         self.0.room.notify_all();
     }
 }
 
-/// A sender, and the stream of what is sent, which holds a guard as long as it is there.
-pub fn pipe(guard: impl Send + 'static) -> (Sender, ValueStream) {
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// A sender, and the stream of what is sent, which holds a guard as long as it is there. What was changed before something
+/// was sent is settled before it is given out, once for all that had gathered.
+pub fn pipe(nexus: Nexus, guard: impl Send + 'static) -> (Sender, ValueStream) {
     let pipe = Arc::new(Pipe::default());
-    let state = (Receiver(pipe.clone()), VecDeque::new(), guard);
-    let stream = futures::stream::unfold(state, async |(receiver, mut ready, guard)| {
+    let state = (Receiver(pipe.clone()), VecDeque::new(), nexus, guard);
+    let stream = futures::stream::unfold(state, async |(receiver, mut ready, nexus, guard)| {
         if ready.is_empty() {
             // The first time there was nothing before that it could follow closely.
             ready = receiver.next(ready.capacity() > 0).await?;
+            if let Err(error) = nexus.settle_async().await {
+                receiver.end();
+                ready = VecDeque::from([Err(error)]);
+            }
         }
         let item = ready.pop_front()?;
-        Some((item, (receiver, ready, guard)))
+        Some((item, (receiver, ready, nexus, guard)))
     });
     (Sender(pipe, None), stream.boxed())
 }
@@ -158,9 +174,13 @@ pub fn pipe(guard: impl Send + 'static) -> (Sender, ValueStream) {
 mod tests {
     use super::*;
 
+    fn nexus() -> Nexus {
+        Nexus::direct(&myelin_slab::Writer::start("test").expect("a writer"))
+    }
+
     #[tokio::test]
     async fn everything_comes_in_order_and_the_end_is_seen() {
-        let (sender, mut stream) = pipe(());
+        let (sender, mut stream) = pipe(nexus(), ());
         let thread = std::thread::spawn(move || {
             for indx in 0..5000i64 {
                 sender.send(Ok(Value::from(indx)), indx % 700 == 0).expect("sent");
@@ -180,7 +200,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_full_pipe_ends_with_its_stream() {
-        let (sender, stream) = pipe(());
+        let (sender, stream) = pipe(nexus(), ());
         let thread = std::thread::spawn(move || {
             let mut sent = 0;
             while sender.send(Ok(Value::Null), false).is_ok() {

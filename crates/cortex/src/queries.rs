@@ -191,7 +191,7 @@ impl Cortex {
         self.await_offset(&query.opts).await?;
         query.check()?;
         let (task, guard) = self.begin("storm", &query, user)?;
-        let (tx, stream) = pipe(guard);
+        let (tx, stream) = pipe(self.cell.nexus().clone(), guard);
         let permit = permit().await;
         myelin_storm::run::spawn(move || {
             let tx = Arc::new(tx.until(&query.cancel));
@@ -246,8 +246,13 @@ impl Cortex {
         let (killed, guard) = (task.cancel().clone(), CancelOnDrop(query.cancel.clone()));
         let permit = permit().await;
         let (tx, mut done) = tokio::sync::oneshot::channel();
+        let nexus = self.cell.nexus().clone();
         myelin_storm::run::spawn(move || {
-            let _ = tx.send(work(query));
+            let done = work(query);
+            // Whatever it says, what it changed is not lost once it has said it.
+            nexus.settle_then(|settled| {
+                let _ = tx.send(settled.and(done));
+            });
             drop(permit);
         })?;
         let done = tokio::select! {
@@ -268,7 +273,7 @@ impl Cortex {
         let (query, user) = self.query(&caller, &text, &opts)?;
         self.await_offset(&query.opts).await?;
         let (task, guard) = self.begin("storm", &query, user)?;
-        let (tx, stream) = pipe(guard);
+        let (tx, stream) = pipe(self.cell.nexus().clone(), guard);
         let tx = tx.until(&query.cancel);
         myelin_storm::run::spawn(move || {
             if let Err(error) = query.podes(|_, _, pode| tx.send(Ok(pode), false)) {
@@ -290,7 +295,7 @@ impl Cortex {
         }
         self.await_offset(&query.opts).await?;
         let (task, guard) = self.begin("storm:export", &query, user)?;
-        let (tx, stream) = pipe(guard);
+        let (tx, stream) = pipe(self.cell.nexus().clone(), guard);
         let tx = tx.until(&query.cancel);
         myelin_storm::run::spawn(move || {
             if let Err(error) = export(&query, &tx) {

@@ -2,7 +2,8 @@
 //!
 //! Queries run on plain threads. What they wait for (HTTP, telepath) is driven by a small runtime of its own, so that it
 //! neither needs nor disturbs the one that serves clients. A waiting query looks every now and then whether it was
-//! cancelled.
+//! cancelled. What is waited for is mostly somebody outside: the gates are passed first, so that no other service hears of a
+//! change that could still be lost.
 
 use std::future::Future;
 use std::sync::LazyLock;
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 use myelin_error::Result;
 use myelin_storm::{Ctl, Flow, Rt};
+use myelin_telepath::gate;
 use myelin_value::Value;
 use tokio::runtime::{Builder, Runtime};
 
@@ -30,7 +32,8 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
         .expect("threads can be started when the process starts")
 });
 
-/// Drives a future to its end. Must not be called on a thread of an async runtime.
+/// Drives a future to its end. Must not be called on a thread of an async runtime. The future passes the gates itself: calls
+/// by telepath do.
 pub fn block<F: Future>(future: F) -> F::Output {
     RUNTIME.block_on(future)
 }
@@ -47,6 +50,7 @@ pub fn enter<T>(func: impl FnOnce() -> T) -> T {
 /// The end of the query.
 pub fn query<F: Future>(rt: &Rt, future: F) -> Flow<F::Output> {
     RUNTIME.block_on(async {
+        gate::pass().await?;
         let mut future = std::pin::pin!(future);
         loop {
             tokio::select! {

@@ -12,12 +12,12 @@ use myelin_error::{Result, err};
 use myelin_model::StorType;
 use myelin_slab::tables::Abrv;
 use myelin_slab::{Reads, WriteCx};
-use myelin_value::{Buid, Value, msgpack};
+use myelin_value::{Buid, BuidState, Value, msgpack};
 
 use crate::edit::{Edit, EditOp, NodeEdit};
 use crate::facts::{Facts, Kind};
 use crate::index::{self, pair_of};
-use crate::layer::{DATA_NAME_MAX, Layer, pack_names};
+use crate::layer::{DATA_NAME_MAX, Layer, pack_names, write_names};
 use crate::sode::{Key, Sode, SodeRef};
 
 /// Keys of LMDB have at most this many bytes.
@@ -85,7 +85,7 @@ impl Layer {
             layer: self,
             cx,
             created: meta.get("time").and_then(Value::as_i64),
-            nodes: IndexMap::new(),
+            nodes: IndexMap::default(),
             key: Vec::with_capacity(64),
             scratch: Vec::with_capacity(64),
             suppressed,
@@ -93,7 +93,7 @@ impl Layer {
             moved: 0,
             data_moved: 0,
         };
-        let mut results: IndexMap<Buid, NodeEdit> = IndexMap::new();
+        let mut results: IndexMap<Buid, NodeEdit, BuidState> = IndexMap::default();
         let done = batch.run(edits, &mut results);
         batch.flush()?;
         done?;
@@ -117,7 +117,7 @@ struct Batch<'a> {
     layer: &'a Layer,
     cx: &'a mut WriteCx,
     created: Option<i64>,
-    nodes: IndexMap<Buid, NodeState>,
+    nodes: IndexMap<Buid, NodeState, BuidState>,
     key: Vec<u8>,
     scratch: Vec<u8>,
     /// The slab has the effects already: counts in memory must not count again.
@@ -136,7 +136,7 @@ struct PropAbrvs {
 }
 
 impl Batch<'_> {
-    fn run(&mut self, edits: &[NodeEdit], results: &mut IndexMap<Buid, NodeEdit>) -> Result<()> {
+    fn run(&mut self, edits: &[NodeEdit], results: &mut IndexMap<Buid, NodeEdit, BuidState>) -> Result<()> {
         let mut queue: VecDeque<&NodeEdit> = edits.iter().collect();
         while let Some(node) = queue.pop_front() {
             let mut state = self.take(&node.buid)?;
@@ -402,7 +402,7 @@ impl Batch<'_> {
     ) -> Result<()> {
         let tagprops = state.sode.tagprops_mut();
         let old = tagprops.get_mut(tag).and_then(|props| props.shift_remove(prop));
-        if tagprops.get(tag).is_some_and(IndexMap::is_empty) {
+        if tagprops.get(tag).is_some_and(|props| props.is_empty()) {
             tagprops.shift_remove(tag);
         }
         let Some((old, stor)) = old else { return self.clean(node, state) };
@@ -605,7 +605,10 @@ impl Batch<'_> {
     }
 
     fn prop_abrv(&mut self, form: Option<&str>, prop: Option<&str>) -> Result<Abrv> {
-        self.layer.props.set(self.cx, &pack_names(&[form, prop]))
+        let name = &mut self.key;
+        name.clear();
+        write_names(name, &[form, prop]);
+        self.layer.props.set(self.cx, name)
     }
 
     fn abrvs(&mut self, node: &NodeEdit, prop: &str) -> Result<PropAbrvs> {

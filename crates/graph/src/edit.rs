@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use myelin_error::{Error, Result, err};
 use myelin_model::StorType;
-use myelin_value::{Buid, Value};
+use myelin_value::{Buid, Value, msgpack};
 
 /// Edits of one node.
 #[derive(Clone, Debug, PartialEq)]
@@ -113,6 +113,56 @@ impl EditOp {
         }
     }
 
+    fn write_info(&self, out: &mut Vec<u8>) {
+        let texts = |out: &mut Vec<u8>, len: usize, names: &[&Arc<str>]| {
+            msgpack::write_array_len(out, len);
+            names.iter().for_each(|name| msgpack::write_str(out, name.as_bytes()));
+        };
+        let values = |out: &mut Vec<u8>, values: &[&Value]| {
+            values.iter().for_each(|valu| msgpack::encode_into(out, valu));
+        };
+        let kind = |out: &mut Vec<u8>, stor: StorType| msgpack::write_u64(out, u64::from(stor.code()));
+        match self {
+            EditOp::NodeAdd { valu, stor } | EditOp::NodeDel { old: valu, stor } => {
+                texts(out, 2, &[]);
+                values(out, &[valu]);
+                kind(out, *stor);
+            }
+            EditOp::PropSet { prop, valu, old, stor } => {
+                texts(out, 4, &[prop]);
+                values(out, &[valu, old]);
+                kind(out, *stor);
+            }
+            EditOp::PropDel { prop, old, stor } => {
+                texts(out, 3, &[prop]);
+                values(out, &[old]);
+                kind(out, *stor);
+            }
+            EditOp::TagSet { tag: name, valu, old } | EditOp::DataSet { name, valu, old } => {
+                texts(out, 3, &[name]);
+                values(out, &[valu, old]);
+            }
+            EditOp::TagDel { tag: name, old } | EditOp::DataDel { name, old } => {
+                texts(out, 2, &[name]);
+                values(out, &[old]);
+            }
+            EditOp::TagPropSet { tag, prop, valu, old, stor } => {
+                texts(out, 5, &[tag, prop]);
+                values(out, &[valu, old]);
+                kind(out, *stor);
+            }
+            EditOp::TagPropDel { tag, prop, old, stor } => {
+                texts(out, 4, &[tag, prop]);
+                values(out, &[old]);
+                kind(out, *stor);
+            }
+            EditOp::EdgeAdd { verb, n2 } | EditOp::EdgeDel { verb, n2 } => {
+                texts(out, 2, &[verb]);
+                msgpack::write_str(out, n2.to_hex().as_bytes());
+            }
+        }
+    }
+
     fn from_parts(code: i64, info: &[Value]) -> Option<EditOp> {
         let text = |indx: usize| info.get(indx)?.as_arc_str().cloned();
         let valu = |indx: usize| info.get(indx).cloned();
@@ -196,6 +246,23 @@ pub fn unpack_edits(valu: &Value) -> Result<Vec<NodeEdit>> {
     valu.as_list().ok_or_else(|| bad_edit(valu))?.iter().map(NodeEdit::unpack).collect()
 }
 
+/// Writes a batch as on disk and wire: the bytes of [`pack_edits`], without its values in between.
+pub fn write_edits(out: &mut Vec<u8>, edits: &[NodeEdit]) {
+    msgpack::write_array_len(out, edits.len());
+    for node in edits {
+        msgpack::write_array_len(out, 3);
+        msgpack::write_bytes(out, &node.buid.0);
+        msgpack::write_str(out, node.form.as_bytes());
+        msgpack::write_array_len(out, node.edits.len());
+        for edit in &node.edits {
+            msgpack::write_array_len(out, 3);
+            msgpack::write_i64(out, edit.op.code());
+            edit.op.write_info(out);
+            write_edits(out, &edit.subs);
+        }
+    }
+}
+
 fn bad_edit(valu: &Value) -> Error {
     let text = format!("{valu:?}");
     let text: String = text.chars().take(200).collect();
@@ -205,6 +272,31 @@ fn bad_edit(valu: &Value) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_edit_is_written_as_its_value_is() {
+        let text = |text: &str| Arc::<str>::from(text);
+        let (valu, old, stor) =
+            (Value::list([Value::from("é"), Value::from(-3)]), Value::from(1u64 << 40), StorType(5));
+        let ops = [
+            EditOp::NodeAdd { valu: valu.clone(), stor },
+            EditOp::NodeDel { old: old.clone(), stor: StorType(0x8001) },
+            EditOp::PropSet { prop: text("p"), valu: valu.clone(), old: old.clone(), stor },
+            EditOp::PropDel { prop: text("p"), old: old.clone(), stor },
+            EditOp::TagSet { tag: text("t.u"), valu: valu.clone(), old: old.clone() },
+            EditOp::TagDel { tag: text("t"), old: Value::Null },
+            EditOp::TagPropSet { tag: text("t"), prop: text("p"), valu: valu.clone(), old: old.clone(), stor },
+            EditOp::TagPropDel { tag: text("t"), prop: text("p"), old: old.clone(), stor },
+            EditOp::DataSet { name: text("n"), valu, old: old.clone() },
+            EditOp::DataDel { name: text("n"), old },
+            EditOp::EdgeAdd { verb: text("refs"), n2: Buid([3; 32]) },
+            EditOp::EdgeDel { verb: text("refs"), n2: Buid([200; 32]) },
+        ];
+        let edits = [NodeEdit::new(Buid([1; 32]), text("inet:ipv4"), ops)];
+        let mut byts = Vec::new();
+        write_edits(&mut byts, &edits);
+        assert_eq!(byts, msgpack::encode(&pack_edits(&edits)));
+    }
 
     #[test]
     fn edits_pack_and_unpack() {
@@ -221,6 +313,9 @@ mod tests {
             edits: vec![Edit { op: set, subs: vec![sub] }],
         };
         let packed = pack_edits(std::slice::from_ref(&edit));
+        let mut byts = Vec::new();
+        write_edits(&mut byts, std::slice::from_ref(&edit));
+        assert_eq!(byts, msgpack::encode(&packed));
         assert_eq!(unpack_edits(&packed).expect("edits"), vec![edit]);
         assert!(unpack_edits(&Value::from(3)).is_err());
     }

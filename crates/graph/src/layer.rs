@@ -24,11 +24,11 @@ use myelin_error::{Result, err};
 use myelin_model::{StorCmpr, StorType};
 use myelin_slab::tables::{Abrv, HotCount, SlabAbrv, SlabSeqn, StateSum};
 use myelin_slab::{Options, Reads, Slab, Table, WriteCx, Writer};
-use myelin_value::{Buid, Map, Value, msgpack};
+use myelin_value::{Buid, BuidState, Map, Value, msgpack};
 use parking_lot::RwLock;
 
 use crate::cache::{Found, Sodes};
-use crate::edit::{NodeEdit, pack_edits, unpack_edits};
+use crate::edit::{NodeEdit, pack_edits, unpack_edits, write_edits};
 use crate::facts::Sums;
 use crate::index;
 use crate::lift::{LayerLift, LiftBy, Stop};
@@ -40,11 +40,12 @@ pub const DATA_NAME_MAX: usize = 506;
 
 /// Who stores edits: the nexus of a service, which logs and then applies them. Without one a layer applies them itself.
 pub trait EditSink: Send + Sync {
-    /// Logs and applies a batch. Returns its offset and the edits as applied.
+    /// Logs and applies a batch. Returns its offset and the edits as applied. With `later`, the caller has the log committed
+    /// before it tells anybody of the change.
     ///
     /// # Errors
     /// What logging or applying fails with.
-    fn push_edits(&self, layer: &Layer, edits: Value, meta: Value) -> Result<(u64, Value)>;
+    fn push_edits(&self, layer: &Layer, edits: &[NodeEdit], meta: &Value, later: bool) -> Result<(u64, Vec<NodeEdit>)>;
 }
 
 /// What listeners hear of a batch that changed something. Called on the writer thread: be quick.
@@ -53,8 +54,6 @@ pub struct Written<'a> {
     pub layer: &'a Layer,
     /// The offset of the batch.
     pub offset: u64,
-    /// The edits as applied, packed.
-    pub edits: &'a Value,
     /// The edits as applied.
     pub applied: &'a [NodeEdit],
     /// Who and when.
@@ -86,7 +85,7 @@ pub(crate) struct Tables {
 /// Storage nodes written but not yet committed; `None` where one was removed.
 #[derive(Default)]
 struct Overlay {
-    rows: RwLock<HashMap<Buid, Option<Arc<[u8]>>>>,
+    rows: RwLock<HashMap<Buid, Option<Arc<[u8]>>, BuidState>>,
     live: AtomicBool,
 }
 
@@ -344,14 +343,26 @@ impl Layer {
     /// # Errors
     /// `IsReadOnly`; `BadTypeValu` or `BadArg` for edits that cannot be stored, of which then none is.
     pub fn save_edits(&self, edits: &[NodeEdit], meta: &Value) -> Result<(u64, Vec<NodeEdit>)> {
+        self.store_edits(edits, meta, false)
+    }
+
+    /// The same for one of many batches: it may be lost in a crash until the nexus is settled, which must be before anybody
+    /// outside hears of it.
+    ///
+    /// # Errors
+    /// As [`Layer::save_edits`].
+    pub fn save_edits_unsettled(&self, edits: &[NodeEdit], meta: &Value) -> Result<(u64, Vec<NodeEdit>)> {
+        self.store_edits(edits, meta, true)
+    }
+
+    fn store_edits(&self, edits: &[NodeEdit], meta: &Value, later: bool) -> Result<(u64, Vec<NodeEdit>)> {
         self.req_writable()?;
         crate::apply::validate(edits)?;
         let sink = self.sink.read().clone();
         if let Some(sink) = sink {
-            let (offs, applied) = sink.push_edits(self, pack_edits(edits), meta.clone())?;
-            return Ok((offs, unpack_edits(&applied)?));
+            return sink.push_edits(self, edits, meta, later);
         }
-        self.writer()?.run(|cx| {
+        self.writer()?.run_here(|cx| {
             let offs = self.log.next_offs();
             Ok((offs, self.apply_edits(cx, edits, meta, Some(offs))?))
         })
@@ -442,15 +453,14 @@ impl Layer {
         if !logged && hooks.is_empty() {
             return Ok(());
         }
-        let edits = pack_edits(applied);
         if logged {
-            let mut row = Vec::with_capacity(256);
+            let mut row = Vec::with_capacity(512);
             msgpack::write_array_len(&mut row, 2);
-            msgpack::encode_into(&mut row, &edits);
+            write_edits(&mut row, applied);
             msgpack::encode_into(&mut row, meta);
             self.log.put(cx, offset, &row)?;
         }
-        let written = Written { layer: self, offset, edits: &edits, applied, meta, logged };
+        let written = Written { layer: self, offset, applied, meta, logged };
         hooks.iter().for_each(|hook| hook(&written));
         Ok(())
     }
@@ -508,7 +518,7 @@ impl Layer {
         func: impl Fn(&dyn NowReads) -> Result<T> + Send + Sync,
     ) -> Result<T> {
         if slab.is_dirty() && !slab.writer()?.is_writer_thread() {
-            return slab.writer()?.run(|cx| func(&*cx));
+            return slab.writer()?.run_here(|cx| func(&*cx));
         }
         func(&slab.read()?)
     }
@@ -628,14 +638,18 @@ impl Layer {
 /// `mp([names…])`.
 pub(crate) fn pack_names(names: &[Option<&str>]) -> Vec<u8> {
     let mut out = Vec::with_capacity(64);
-    msgpack::write_array_len(&mut out, names.len());
+    write_names(&mut out, names);
+    out
+}
+
+pub(crate) fn write_names(out: &mut Vec<u8>, names: &[Option<&str>]) {
+    msgpack::write_array_len(out, names.len());
     for name in names {
         match name {
-            Some(name) => msgpack::write_str(&mut out, name.as_bytes()),
+            Some(name) => msgpack::write_str(out, name.as_bytes()),
             None => out.push(0xc0),
         }
     }
-    out
 }
 
 /// Counts, from the indexes alone.

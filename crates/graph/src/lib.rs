@@ -31,7 +31,7 @@ mod verify;
 mod view;
 
 pub use apply::{check_data_name, is_bare, validate};
-pub use edit::{Edit, EditOp, NodeEdit, pack_edits, unpack_edits};
+pub use edit::{Edit, EditOp, NodeEdit, pack_edits, unpack_edits, write_edits};
 
 pub use layer::{DATA_NAME_MAX, EditSink, LAYER_VERSION, Layer, WriteHook, Written};
 pub use lift::{LayerLift, Lift, LiftBy, Stop};

@@ -246,7 +246,8 @@ impl LayerLift {
             }
             (_, Some(cmpr)) => plan(cmpr, cmpr.stortype.item(), &pref, reverse)?,
         };
-        let txn = Some(slab.read_fresh()?);
+        // Of a slab with something uncommitted, the first row decides what is cheaper.
+        let txn = if slab.is_dirty() { None } else { Some(slab.read()?) };
         Ok(Some(LayerLift {
             layer: layer.clone(),
             by: by.clone(),
@@ -272,6 +273,13 @@ impl LayerLift {
     /// # Errors
     /// What reading fails with.
     pub fn advance(&mut self) -> Result<bool> {
+        if self.scan.is_none()
+            && self.txn.is_none()
+            && let Some(rows) = scan::peek(&self.slab, self.table, self.steps.as_slice())?
+        {
+            self.scan = Some(Scan::peeked(&self.slab, self.table, rows));
+            self.steps = Vec::new().into_iter();
+        }
         loop {
             let Some(scan) = &mut self.scan else {
                 let Some((span, reverse)) = self.steps.next() else { return Ok(false) };
@@ -280,7 +288,7 @@ impl LayerLift {
                 continue;
             };
             if !scan.advance()? {
-                self.txn = self.scan.take().map(Scan::into_txn);
+                self.txn = self.scan.take().and_then(Scan::into_txn);
                 continue;
             }
             self.buid = Buid::from_slice(scan.valu())

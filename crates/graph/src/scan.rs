@@ -4,6 +4,9 @@
 //! where it stands. It keeps its snapshot for [`MAX_SNAPSHOT`], so that a query is not chased by its own edits; a walk that
 //! takes longer goes on in a fresh one, so that a slow consumer neither keeps pages from being used again nor stops the map
 //! from growing. Rows written meanwhile may or may not be seen; rows that stay are seen exactly once.
+//!
+//! A snapshot of what was just written costs a commit. A walk over few rows is therefore read whole by the writer's own
+//! transaction ([`peek`]) where something is uncommitted: edits in a loop ask for a handful of rows each time.
 
 use std::time::{Duration, Instant};
 
@@ -18,6 +21,8 @@ const MAX_SNAPSHOT: Duration = Duration::from_secs(2);
 const MAX_BATCH: usize = 512;
 /// Rows counted before it is asked whether to go on.
 const COUNT_ROWS: u64 = 4096;
+/// Rows for which nothing is committed.
+const PEEK_ROWS: usize = 128;
 
 /// Which rows, in ascending terms.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,7 +46,8 @@ pub(crate) struct Scan {
     table: Table,
     span: Span,
     reverse: bool,
-    txn: ReadTxn,
+    /// Nothing for a walk whose rows are all here.
+    txn: Option<ReadTxn>,
     since: Instant,
     /// Keys and values, one after the other; `ends` says where each ends.
     bytes: Vec<u8>,
@@ -62,7 +68,29 @@ enum State {
 impl Scan {
     /// A walk over everything written so far.
     pub fn fresh(slab: &Slab, table: Table, span: Span, reverse: bool) -> Result<Scan> {
+        let steps = [(span, reverse)];
+        if let Some(rows) = peek(slab, table, &steps)? {
+            return Ok(Scan::peeked(slab, table, rows));
+        }
+        let [(span, reverse)] = steps;
         Ok(Scan::new(slab, slab.read_fresh()?, table, span, reverse))
+    }
+
+    /// A walk over rows that were all read.
+    pub fn peeked(slab: &Slab, table: Table, rows: Rows) -> Scan {
+        Scan {
+            slab: slab.clone(),
+            table,
+            span: Span::Key(Vec::new()),
+            reverse: false,
+            txn: None,
+            since: Instant::now(),
+            bytes: rows.bytes,
+            ends: rows.ends,
+            next: 0,
+            batch: 0,
+            state: State::Done,
+        }
     }
 
     /// A walk that begins in a snapshot.
@@ -72,7 +100,7 @@ impl Scan {
             table,
             span,
             reverse,
-            txn,
+            txn: Some(txn),
             since: Instant::now(),
             bytes: Vec::new(),
             ends: Vec::new(),
@@ -103,7 +131,7 @@ impl Scan {
     }
 
     /// The snapshot, for another walk.
-    pub fn into_txn(self) -> ReadTxn {
+    pub fn into_txn(self) -> Option<ReadTxn> {
         self.txn
     }
 
@@ -118,31 +146,35 @@ impl Scan {
         if self.state == State::Done {
             return Ok(false);
         }
-        if self.since.elapsed() > MAX_SNAPSHOT {
-            self.txn = self.slab.read_fresh()?;
-            self.since = Instant::now();
-        }
+        let txn = match self.txn.take() {
+            Some(txn) if self.since.elapsed() <= MAX_SNAPSHOT => txn,
+            _ => {
+                self.since = Instant::now();
+                self.slab.read_fresh()?
+            }
+        };
         let stand =
             if self.state == State::Start { None } else { self.row().map(|(key, valu)| (key.to_vec(), valu.to_vec())) };
         self.bytes.clear();
         self.ends.clear();
         self.next = 0;
         let full = match stand {
-            None => fill(&self.txn, self.table, &self.span, self.reverse, self.batch, &mut self.bytes, &mut self.ends)?,
-            Some((key, valu)) => self.fill_after(&key, &valu)?,
+            None => fill(&txn, self.table, &self.span, self.reverse, self.batch, &mut self.bytes, &mut self.ends)?,
+            Some((key, valu)) => self.fill_after(&txn, &key, &valu)?,
         };
+        self.txn = Some(txn);
         self.state = if full { State::Walking } else { State::Done };
         self.batch = (self.batch * 4).min(MAX_BATCH);
         Ok(!self.ends.is_empty())
     }
 
     /// Reads on behind a row. Says whether there may be more.
-    fn fill_after(&mut self, key: &[u8], valu: &[u8]) -> Result<bool> {
+    fn fill_after(&mut self, txn: &ReadTxn, key: &[u8], valu: &[u8]) -> Result<bool> {
         let (bytes, ends) = (&mut self.bytes, &mut self.ends);
         if self.table.is_dup() {
             let walk =
                 if self.reverse { Walk::DupsRangeRev(key, valu, None) } else { Walk::DupsRange(key, valu, None) };
-            for row in self.txn.scan(self.table, walk)? {
+            for row in txn.scan(self.table, walk)? {
                 let (_, have) = row?;
                 // The row stood on comes again, unless it was removed.
                 if have == valu {
@@ -159,16 +191,39 @@ impl Scan {
         let Some(from) = walk else { return Ok(false) };
         if min == max {
             let walk = if self.reverse { Walk::PrefixFromRev(&from, min) } else { Walk::PrefixFrom(&from, min) };
-            return take(&self.txn, self.table, walk, self.batch, bytes, ends);
+            return take(txn, self.table, walk, self.batch, bytes, ends);
         }
         let max = padded(max);
         let walk = if self.reverse { Walk::RangeRev(&from, Some(min)) } else { Walk::Range(&from, Some(&max)) };
-        take(&self.txn, self.table, walk, self.batch, bytes, ends)
+        take(txn, self.table, walk, self.batch, bytes, ends)
     }
 }
 
+/// Rows, one after the other.
+#[derive(Default)]
+pub(crate) struct Rows {
+    bytes: Vec<u8>,
+    ends: Vec<(usize, usize)>,
+}
+
+/// All rows of some walks, if something of the slab is uncommitted and they are few.
+pub(crate) fn peek(slab: &Slab, table: Table, steps: &[(Span, bool)]) -> Result<Option<Rows>> {
+    if !slab.is_dirty() || slab.writer()?.is_writer_thread() {
+        return Ok(None);
+    }
+    slab.writer()?.run_here(|cx| {
+        let mut rows = Rows::default();
+        for (span, reverse) in steps {
+            if fill(cx, table, span, *reverse, PEEK_ROWS, &mut rows.bytes, &mut rows.ends)? {
+                return Ok(None);
+            }
+        }
+        Ok(Some(rows))
+    })
+}
+
 fn fill(
-    txn: &ReadTxn,
+    txn: &impl Reads,
     table: Table,
     span: &Span,
     reverse: bool,
@@ -212,7 +267,7 @@ pub(crate) fn count(txn: &ReadTxn, table: Table, span: &Span, go_on: impl Fn() -
 
 /// Reads rows until the batch is full. Says whether it is.
 fn take(
-    txn: &ReadTxn,
+    txn: &impl Reads,
     table: Table,
     walk: Walk<'_>,
     batch: usize,
@@ -284,6 +339,40 @@ mod tests {
         assert!(below.starts_with(b"aa\xff") && below.len() == KEY_MAX);
         assert_eq!(before(b"\0"), None);
         assert_eq!(after(&[0xff; KEY_MAX]), None);
+    }
+
+    #[test]
+    fn few_rows_are_read_without_a_commit_and_many_with_one() {
+        let dir = tempfile::tempdir().expect("dir");
+        let conf = myelin_slab::WriterConf { commit_period_ms: 60_000, ..Default::default() };
+        let writer = Writer::with_conf("test", conf).expect("writer");
+        let slab = Slab::open(&writer, &dir.path().join("test.lmdb"), Options::default()).expect("slab");
+        let table = slab.table("rows", true).expect("table");
+        let put = |key: u8, count: u16| {
+            writer
+                .run(move |cx| (0..count).try_for_each(|valu| cx.put(table, &[key], &valu.to_be_bytes())))
+                .expect("put");
+        };
+        let count = |span: Span, reverse: bool| {
+            let mut scan = Scan::fresh(&slab, table, span, reverse).expect("scan");
+            let mut rows = Vec::new();
+            while scan.advance().expect("row") {
+                rows.push((scan.key().to_vec(), scan.valu().to_vec()));
+            }
+            rows
+        };
+        put(1, 20);
+        put(2, 127);
+        put(3, 128);
+        let one = count(Span::Key(vec![1]), false);
+        assert_eq!((one.len(), one[0].clone()), (20, (vec![1], vec![0, 0])));
+        assert_eq!(count(Span::prefix(&[2]), true)[0], (vec![2], 126u16.to_be_bytes().to_vec()));
+        assert!(slab.is_dirty(), "no commit for these");
+        assert_eq!(count(Span::Key(vec![3]), false).len(), 128);
+        assert!(!slab.is_dirty(), "a commit for this");
+        put(4, 1);
+        assert_eq!(count(Span::prefix(&[]), false).len(), 20 + 127 + 128 + 1);
+        writer.fini().expect("fini");
     }
 
     #[test]

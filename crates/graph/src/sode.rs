@@ -166,6 +166,9 @@ fn find<'a>(map: &mut Reader<'a>, name: &[u8]) -> Found<Reader<'a>> {
     Ok(None)
 }
 
+/// What a storage node has by name.
+pub type Names<T> = IndexMap<Arc<str>, T, foldhash::fast::RandomState>;
+
 /// A `[value, stortype]` pair.
 fn stored(field: &mut Reader<'_>) -> std::result::Result<Stored, DecodeError> {
     field.array()?;
@@ -206,9 +209,9 @@ pub struct Sode {
     order: SmallVec<[Key; 5]>,
     form: Option<Arc<str>>,
     valu: Option<Stored>,
-    props: IndexMap<Arc<str>, Stored>,
-    tags: IndexMap<Arc<str>, Value>,
-    tagprops: IndexMap<Arc<str>, IndexMap<Arc<str>, Stored>>,
+    props: Names<Stored>,
+    tags: Names<Value>,
+    tagprops: Names<Names<Stored>>,
 }
 
 impl Sode {
@@ -262,7 +265,7 @@ impl Sode {
             msgpack::encode_into(out, valu);
             msgpack::write_u64(out, u64::from(stor.code()));
         };
-        let props = |out: &mut Vec<u8>, props: &IndexMap<Arc<str>, Stored>| {
+        let props = |out: &mut Vec<u8>, props: &Names<Stored>| {
             msgpack::write_map_len(out, props.len());
             for (name, stored) in props {
                 msgpack::write_str(out, name.as_bytes());
@@ -336,34 +339,34 @@ impl Sode {
     }
 
     /// The properties, to read.
-    pub fn props(&self) -> &IndexMap<Arc<str>, Stored> {
+    pub fn props(&self) -> &Names<Stored> {
         &self.props
     }
 
     /// The tags, to read.
-    pub fn tags(&self) -> &IndexMap<Arc<str>, Value> {
+    pub fn tags(&self) -> &Names<Value> {
         &self.tags
     }
 
     /// The properties of tags, to read.
-    pub fn tagprops(&self) -> &IndexMap<Arc<str>, IndexMap<Arc<str>, Stored>> {
+    pub fn tagprops(&self) -> &Names<Names<Stored>> {
         &self.tagprops
     }
 
     /// The properties, to change.
-    pub fn props_mut(&mut self) -> &mut IndexMap<Arc<str>, Stored> {
+    pub fn props_mut(&mut self) -> &mut Names<Stored> {
         self.touch(Key::Props);
         &mut self.props
     }
 
     /// The tags, to change.
-    pub fn tags_mut(&mut self) -> &mut IndexMap<Arc<str>, Value> {
+    pub fn tags_mut(&mut self) -> &mut Names<Value> {
         self.touch(Key::Tags);
         &mut self.tags
     }
 
     /// The properties of tags, to change.
-    pub fn tagprops_mut(&mut self) -> &mut IndexMap<Arc<str>, IndexMap<Arc<str>, Stored>> {
+    pub fn tagprops_mut(&mut self) -> &mut Names<Names<Stored>> {
         self.touch(Key::TagProps);
         &mut self.tagprops
     }

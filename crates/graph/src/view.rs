@@ -126,6 +126,14 @@ impl View {
     pub fn save_edits(&self, edits: &[NodeEdit], meta: &Value) -> Result<(u64, Vec<NodeEdit>)> {
         self.write_layer().save_edits(edits, meta)
     }
+
+    /// The same, settled later.
+    ///
+    /// # Errors
+    /// As [`Layer::save_edits_unsettled`].
+    pub fn save_edits_unsettled(&self, edits: &[NodeEdit], meta: &Value) -> Result<(u64, Vec<NodeEdit>)> {
+        self.write_layer().save_edits_unsettled(edits, meta)
+    }
 }
 
 /// Nodes.

@@ -213,3 +213,65 @@ async fn first_starts_survive_kills() {
     println!("{cut} of {} first starts were cut off", rounds * 3);
     assert!(cut > 0, "no kill came in time");
 }
+
+/// How many nodes there are: the count in memory is what sees a change first.
+async fn count(proxy: &Proxy) -> Result<u64> {
+    let query = "return($lib.layer.get().getFormCounts().\"inet:ipv4\")";
+    Ok(proxy.call(Todo::new("callStorm").arg(query)).await?.as_u64().unwrap_or_default())
+}
+
+/// One long query writes, others look on: what any of them was told of is there after a kill, although the changes of a query
+/// are committed together.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_has_heard_of_what_a_kill_takes_away() {
+    let rounds = std::env::var("MYELIN_CRASH_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(5u32);
+    let mut dice = Dice(std::time::UNIX_EPOCH.elapsed().expect("now").as_nanos() as u64 | 1);
+    let dir = tempfile::tempdir().expect("dir");
+    let dirn = dir.path().join("cortex");
+    let mut heard = 0;
+    for round in 0..rounds {
+        let mut service = Service::start("cortex", &dirn, &[]);
+        let proxy = service.proxy().await;
+        let have = count(&proxy).await.expect("a count");
+        assert!(have >= heard, "round {round}: {have} nodes are left of {heard} that somebody was told of");
+        let told = Arc::new(AtomicU64::new(have));
+        let mut tasks = Vec::new();
+        for _ in 0..2 {
+            let (proxy, told) = (service.proxy().await, told.clone());
+            tasks.push(tokio::spawn(async move {
+                while let Ok(have) = count(&proxy).await {
+                    told.fetch_max(have, Ordering::Relaxed);
+                }
+            }));
+        }
+        let (writer, by_writer) = (service.proxy().await, told.clone());
+        tasks.push(tokio::spawn(async move {
+            let text = "for $i in $lib.range(10000000) { $ip=($base + $i) [ inet:ipv4=$ip ] if (($i % 97) = 0) { $lib.print($i) } }";
+            let opts = Map::new().with("vars", Map::new().with("base", have as i64)).with("show", vec![Value::from("print")]);
+            let Ok(mut mesgs) = writer.genr(Todo::new("storm").arg(text).kw("opts", opts)).await else { return };
+            while let Some(Ok(mesg)) = mesgs.next().await {
+                assert_ne!(mesg.at(0).and_then(Value::as_str), Some("err"), "{mesg:?}");
+                let numb = mesg.at(1).and_then(|info| info.get("mesg")).and_then(Value::as_str);
+                if let Some(numb) = numb.and_then(|numb| numb.parse::<u64>().ok()) {
+                    by_writer.fetch_max(have + numb + 1, Ordering::Relaxed);
+                }
+            }
+        }));
+        tokio::time::sleep(Duration::from_micros(50_000 + dice.roll(600_000))).await;
+        service.kill();
+        for task in tasks {
+            task.await.expect("a task");
+        }
+        heard = told.load(Ordering::Relaxed);
+        println!("round {round}: {heard} nodes were told of");
+    }
+    assert!(heard > 0, "nothing was written");
+    let mut service = Service::start("cortex", &dirn, &[]);
+    let proxy = service.proxy().await;
+    let have = proxy.call(Todo::new("count").arg("inet:ipv4")).await.expect("a count").as_u64().unwrap_or_default();
+    assert!(have >= heard, "{have} nodes are left of {heard}");
+    proxy.fini().await;
+    service.stop();
+    let (status, text) = verify(&dirn, &["--replay"]);
+    assert_eq!(status, 0, "{text}");
+}

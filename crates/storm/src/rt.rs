@@ -44,6 +44,11 @@ pub trait Sink: Send + Sync {
     /// # Errors
     /// When nobody listens any more: the query then ends.
     fn send(&self, kind: &str, info: Value) -> Result<()>;
+
+    /// Whether messages of a kind go anywhere: others need not be made.
+    fn wants(&self, _kind: &str) -> bool {
+        true
+    }
 }
 
 /// A sink that drops everything.
@@ -52,6 +57,10 @@ pub struct NoSink;
 impl Sink for NoSink {
     fn send(&self, _kind: &str, _info: Value) -> Result<()> {
         Ok(())
+    }
+
+    fn wants(&self, _kind: &str) -> bool {
+        false
     }
 }
 
@@ -136,6 +145,11 @@ impl Shared {
     /// The end of the query when nobody listens.
     pub fn fire(&self, kind: &str, info: impl Into<Value>) -> Flow<()> {
         self.sink.send(kind, info.into()).map_err(|_| Ctl::cancelled())
+    }
+
+    /// Whether a message of a kind would go anywhere.
+    pub fn wants(&self, kind: &str) -> bool {
+        self.sink.wants(kind)
     }
 
     /// Notes a warning; false when it was given before.

@@ -1,13 +1,12 @@
 //! A view as one query sees it: lifts give live nodes, each node once, edits seen by everybody who holds it.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::{Arc, Weak};
 
 use myelin_error::{Result, err};
 use myelin_model::types::{CtorKind, py};
 use myelin_model::{Form, Model, NormCx, Prop, StorCmpr, StorType, Type};
-use myelin_value::{Buid, Map, Value, buid_of};
+use myelin_value::{Buid, BuidState, Map, Value};
 use parking_lot::Mutex;
 
 use crate::ctl::{Ctl, Flow};
@@ -34,7 +33,7 @@ pub struct Snap {
 
 /// The nodes somebody holds, so that all hold the same one.
 struct Live {
-    nodes: HashMap<Buid, Weak<NodeInner>, BuildHasherDefault<BuidHasher>>,
+    nodes: HashMap<Buid, Weak<NodeInner>, BuidState>,
     sweep_at: usize,
     /// The form seen last, and the model it is of: most nodes of a lift have the same.
     form: Option<(Arc<Model>, Arc<Form>)>,
@@ -42,24 +41,6 @@ struct Live {
 
 /// How many dead nodes may lie around before they are looked for.
 const SWEEP_MIN: usize = 512;
-
-/// A buid is a hash: any part of it serves.
-#[derive(Default)]
-struct BuidHasher(u64);
-
-impl Hasher for BuidHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        if let Some(first) = bytes.first_chunk::<8>() {
-            self.0 = u64::from_le_bytes(*first);
-        }
-    }
-
-    fn write_usize(&mut self, _len: usize) {}
-}
 
 fn no_nodes() -> Nodes {
     Box::new(std::iter::empty())
@@ -256,7 +237,7 @@ impl Snap {
 
 /// The name of a node.
 pub fn ndef_buid(form: &str, valu: &Value) -> Buid {
-    buid_of(&Value::list([Value::from(form), valu.clone()]))
+    myelin_value::ndef_buid(form, valu)
 }
 
 /// Lifts.

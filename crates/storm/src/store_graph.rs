@@ -200,7 +200,7 @@ impl Store for GraphView {
             .into_iter()
             .map(|edit| graph::NodeEdit::new(edit.buid, edit.form, edit.ops.into_iter().map(to_graph)))
             .collect();
-        let (_, done) = self.view.save_edits(&edits, &meta)?;
+        let (_, done) = self.view.save_edits_unsettled(&edits, &meta)?;
         Ok(done
             .into_iter()
             .map(|edit| NodeEdit {

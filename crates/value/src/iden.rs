@@ -35,6 +35,29 @@ impl Iden {
     }
 }
 
+/// Hashes a [`Buid`]: it is a hash already, so that a few multiplications spread it well enough.
+#[derive(Clone, Copy, Default)]
+pub struct BuidHasher(u64);
+
+impl std::hash::Hasher for BuidHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, byts: &[u8]) {
+        for chunk in byts.chunks(8) {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            self.0 = (self.0.rotate_left(23) ^ u64::from_le_bytes(word)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        }
+    }
+
+    fn write_usize(&mut self, _len: usize) {}
+}
+
+/// For maps with buids as keys.
+pub type BuidState = std::hash::BuildHasherDefault<BuidHasher>;
+
 impl Buid {
     /// Reads 64 hex characters, upper or lower case.
     pub fn from_hex(text: &str) -> Option<Buid> {

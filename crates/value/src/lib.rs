@@ -20,7 +20,7 @@ pub mod msgpack;
 mod value;
 mod wtf8;
 
-pub use iden::{Buid, Iden, buid_of, guid_of, ndef_buid, rand_guid};
+pub use iden::{Buid, BuidHasher, BuidState, Iden, buid_of, guid_of, ndef_buid, rand_guid};
 pub use map::Map;
 pub use num_bigint::BigInt;
 pub use value::Value;

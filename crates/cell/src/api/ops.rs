@@ -39,14 +39,14 @@ fn offset(args: &Args, name: &str) -> Result<u64> {
 
 fn state(t: Table) -> Table {
     let t = t
-        .blocking("getCellIden", "", |api, _, _| Ok(api.cell().iden().to_owned()))
-        .blocking("getCellType", "", |api, _, _| Ok(api.cell().celltype()))
-        .blocking("getCellRunId", "", |api, _, _| Ok(api.cell().run_id().to_owned()))
+        .quick("getCellIden", "", |api, _, _| Ok(api.cell().iden().to_owned()))
+        .quick("getCellType", "", |api, _, _| Ok(api.cell().celltype()))
+        .quick("getCellRunId", "", |api, _, _| Ok(api.cell().run_id().to_owned()))
         .blocking("getCellUser", "", |api, _, _| Ok(api.user().pack(false)))
         .blocking("setCellUser", "iden", |api, _, args| api.set_user(args.str("iden")?))
         .blocking("getCellInfo", "", |api, _, _| api.cell().cell_info())
-        .blocking("isCellActive", "", |api, _, _| Ok(api.cell().is_active()))
-        .blocking("initCellApi", "", |_, _, _| Ok(Value::Null))
+        .quick("isCellActive", "", |api, _, _| Ok(api.cell().is_active()))
+        .quick("initCellApi", "", |_, _, _| Ok(Value::Null))
         .blocking("getHealthCheck", "", |api, _, _| {
             api.user().confirm(&["health"], None)?;
             Ok(api.cell().health_check().pack())

@@ -18,16 +18,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::{Body, HttpBody};
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::header::{HOST, HeaderName, ORIGIN, USER_AGENT};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use futures::StreamExt;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use myelin_certs::CertDir;
 use myelin_error::{Result, err};
+use myelin_telepath::gate;
 use myelin_value::{Map, Value};
 use parking_lot::{Mutex, RwLock};
 use tokio::net::{TcpListener, TcpStream};
@@ -241,7 +244,7 @@ async fn around(State((host, peer)): State<(Arc<Host>, SocketAddr)>, mut req: Re
     });
     let mut response = match method {
         Method::OPTIONS if !req.uri().path().starts_with(EXTENDED) => StatusCode::NO_CONTENT.into_response(),
-        _ => next.run(req).await,
+        _ => settled(next.run(req).await).await,
     };
     let bare = response.extensions().get::<Bare>().is_some();
     let headers = response.headers_mut();
@@ -258,6 +261,22 @@ async fn around(State((host, peer)): State<(Arc<Host>, SocketAddr)>, mut req: Re
     }
     log_access(&response, &method, &uri, &remote, &agent, user.lock().as_ref());
     response
+}
+
+/// An answer that may leave: the gates are passed before it, and before each piece of a body that is still to come.
+async fn settled(response: Response) -> Response {
+    if let Err(error) = gate::pass().await {
+        return Fail::from(error).into_response();
+    }
+    let (parts, body) = response.into_parts();
+    if body.size_hint().exact().is_some() {
+        return Response::from_parts(parts, body);
+    }
+    let pieces = body.into_data_stream().then(async |piece| {
+        gate::pass().await.map_err(axum::Error::new)?;
+        piece
+    });
+    Response::from_parts(parts, Body::from_stream(pieces))
 }
 
 impl Host {

@@ -9,6 +9,7 @@ use axum::http::header::SET_COOKIE;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use myelin_telepath::gate;
 use myelin_value::{Map, Value, json};
 use tokio::sync::broadcast::error::RecvError;
 
@@ -357,6 +358,7 @@ const PING: Duration = Duration::from_secs(10);
 async fn xmit(socket: &mut WebSocket, name: &str, data: Map) -> Result<(), axum::Error> {
     let mesg = Map::new().with("type", name).with("data", data);
     let text = json::to_json_text(&mesg.into()).unwrap_or_default();
+    gate::pass().await.map_err(axum::Error::new)?;
     socket.send(Message::Text(text.into())).await
 }
 

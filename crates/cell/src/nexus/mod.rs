@@ -1,8 +1,10 @@
 //! The nexus: every change to a service's state is an event, logged and applied in one order.
 //!
 //! Invariants:
-//! 1. An event is appended to the log, then applied, both on the writer thread, then acknowledged; the log is committed
-//!    before the acknowledgement, other slabs within the commit period.
+//! 1. An event is appended to the log, then applied, both by who holds the writer's context, then acknowledged; the log is
+//!    committed before the acknowledgement, other slabs within the commit period. The changes of a query are acknowledged
+//!    together: they are settled, which commits the log, before anything at all leaves the process ([`Nexus::settle`] and the
+//!    gate of telepath).
 //! 2. A handler's error reaches the caller; the entry stays, and followers fail in the same way.
 //! 3. Every commit of a slab records the last applied offset and LMDB's transaction id. At boot every entry above the
 //!    recorded offset is applied again. If another program has written since, its rule holds: the last entry again.
@@ -21,10 +23,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use futures::Stream;
+use futures::future::BoxFuture;
+use futures::{FutureExt, Stream};
 use myelin_error::{Result, err};
 use myelin_slab::tables::{HotCount, MultiSlabSeqn};
 use myelin_slab::{Options, Slab, WriteCx, Writer};
+use myelin_telepath::gate::{self, Gate};
 use myelin_value::{Map, Value, msgpack};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{broadcast, watch};
@@ -107,6 +111,8 @@ struct Inner {
     next: watch::Sender<NexusOffset>,
     behold: broadcast::Sender<Value>,
     started: AtomicBool,
+    /// There are changes whose log entries nobody has waited for.
+    unsettled: AtomicBool,
     follow: follow::State,
     /// A mirror applies each event twice, as after a crash: tests compare it with its leader then.
     twice: bool,
@@ -117,6 +123,33 @@ struct Store {
     slab: Slab,
     counts: HotCount,
     log: ArcSwapOption<MultiSlabSeqn>,
+}
+
+impl Inner {
+    /// Commits the log. Only here, where nothing else can be logged, is it known that nothing is unsettled.
+    fn commit_log(&self, cx: &mut WriteCx) -> Result<()> {
+        let logged = self.store.as_ref().is_some_and(|store| store.log.load().is_some());
+        // Without a log nothing could make good what a kill takes from the slabs.
+        if logged {
+            cx.commit_log()?
+        } else {
+            cx.commit_all()?
+        }
+        self.unsettled.store(false, Ordering::Release);
+        Ok(())
+    }
+}
+
+impl Gate for Inner {
+    /// When the writer has failed, the change that did not get through was refused, and what is read still may leave.
+    fn is_open(&self) -> bool {
+        !self.unsettled.load(Ordering::Acquire) || self.writer.is_broken()
+    }
+
+    fn open(self: Arc<Inner>) -> BoxFuture<'static, Result<()>> {
+        let inner = self.clone();
+        self.writer.run_async(move |cx| inner.commit_log(cx)).boxed()
+    }
 }
 
 impl Nexus {
@@ -149,7 +182,7 @@ impl Nexus {
     }
 
     fn build(writer: &Writer, store: Option<Store>) -> Nexus {
-        Nexus(Arc::new(Inner {
+        let inner = Arc::new(Inner {
             writer: writer.clone(),
             store,
             handlers: RwLock::default(),
@@ -158,9 +191,13 @@ impl Nexus {
             next: watch::Sender::new(0),
             behold: broadcast::Sender::new(BEHOLD_BACKLOG),
             started: AtomicBool::new(false),
+            unsettled: AtomicBool::new(false),
             follow: follow::State::default(),
             twice: std::env::var_os("MYELIN_NEXUS_TWICE").is_some(),
-        }))
+        });
+        let gate: Arc<dyn Gate> = inner.clone();
+        gate::add(&gate);
+        Nexus(inner)
     }
 
     fn open_log(&self, store: &Store) -> Result<()> {
@@ -379,19 +416,97 @@ impl Nexus {
         entry: &[u8],
         apply: impl FnOnce(&mut ApplyCx<'_>) -> Result<T>,
     ) -> Result<(NexusOffset, T)> {
+        // Without a log nothing could make good what a kill takes from the slabs.
+        if self.is_logged() {
+            writer.ack_after_commit();
+        } else {
+            writer.ack_after_full_commit();
+        }
+        self.log_and_apply_unsettled(writer, entry, apply)
+    }
+
+    fn log_and_apply_unsettled<T>(
+        &self,
+        writer: &mut WriteCx,
+        entry: &[u8],
+        apply: impl FnOnce(&mut ApplyCx<'_>) -> Result<T>,
+    ) -> Result<(NexusOffset, T)> {
         let offs = self.append(writer, entry)?;
         writer.set_event(self.store().map(|_| offs));
         let out = apply(&mut ApplyCx { writer, offs, replay: false });
         writer.set_event(None);
         writer.set_applied(offs);
-        // Without a log nothing could make good what a kill takes from the slabs.
-        if self.is_logged() {
-            writer.ack_after_commit()
-        } else {
-            writer.ack_after_full_commit()
-        }
         self.0.next.send_replace(offs + 1);
         Ok((offs, out?))
+    }
+
+    /// As [`Nexus::push_packed`], for one of many changes that nobody has been told of yet: it is logged and applied, on
+    /// this thread where that is free, and visible to every read here. It is settled before anything leaves the process;
+    /// who reports that it is made calls [`Nexus::settle`] first, to learn of a failure.
+    pub fn push_unsettled<T: Send>(
+        &self,
+        entry: &[u8],
+        apply: impl FnOnce(&mut ApplyCx<'_>) -> Result<T> + Send,
+    ) -> Result<Option<(NexusOffset, T)>> {
+        if self.min_mirrors() > 0 {
+            // Each is confirmed by itself.
+            return self.push_packed(entry, apply);
+        }
+        let mut apply = Some(apply);
+        while self.is_leader() {
+            self.wait_unpaused()?;
+            self.check_writable()?;
+            let done = self.0.writer.run_near(|cx| match apply.take_if(|_| self.may_change()) {
+                None => Ok(None),
+                Some(apply) => {
+                    // Set first, so that no error in between leaves a logged entry unsettled.
+                    self.0.unsettled.store(true, Ordering::Release);
+                    self.log_and_apply_unsettled(cx, entry, apply).map(Some)
+                }
+            })?;
+            if done.is_some() {
+                return Ok(done);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Commits the log if there are changes which [`Nexus::push_unsettled`] made since the last time. Costs one load where
+    /// there are none. Fails when any of them was lost. Blocks.
+    pub fn settle(&self) -> Result<()> {
+        if !self.0.unsettled.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        self.0.writer.run(|cx| self.0.commit_log(cx))
+    }
+
+    /// [`Nexus::settle`] without waiting: tells a closure how it went, on the writer's thread or at once on this one.
+    pub fn settle_then(&self, tell: impl FnOnce(Result<()>) + Send + 'static) {
+        if !self.0.unsettled.load(Ordering::Acquire) {
+            return tell(Ok(()));
+        }
+        let (inner, tell) = (self.0.clone(), Arc::new(Mutex::new(Some(tell))));
+        let mine = tell.clone();
+        let sent = self.0.writer.submit(move |cx| {
+            let done = inner.commit_log(cx);
+            if let Some(tell) = tell.lock().take() {
+                tell(done.clone());
+            }
+            done
+        });
+        if let Err(error) = sent
+            && let Some(tell) = mine.lock().take()
+        {
+            tell(Err(error));
+        }
+    }
+
+    /// [`Nexus::settle`] for async callers.
+    pub async fn settle_async(&self) -> Result<()> {
+        if !self.0.unsettled.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        self.0.clone().open().await
     }
 
     fn append(&self, writer: &mut WriteCx, entry: &[u8]) -> Result<NexusOffset> {

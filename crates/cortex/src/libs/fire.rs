@@ -53,6 +53,9 @@ pub fn changed(core: &Cortex, rt: &Rt, node: &Node, change: &Change) -> Flow<()>
         // The node is there; a guid that already guards something else only lacks the permissions.
         tracing::warn!(%error, project = ?node.valu(), "the auth gate of a project could not be made");
     }
+    if !core.triggers.has_any(view) {
+        return Ok(());
+    }
     let mut opts = Map::new();
     let mut vars: Vec<(&str, Value)> = Vec::new();
     let full;

@@ -435,6 +435,7 @@ fn fetch(
     form.extend(more);
     let url = provider.get_str("token_uri").unwrap_or_default().to_owned();
     wait::block(async move {
+        myelin_telepath::gate::pass().await.map_err(|error| error.to_string())?;
         let mut tries = 0;
         loop {
             tries += 1;

@@ -232,6 +232,11 @@ impl Triggers {
             .ok_or_else(|| err!("NoSuchIden", mesg = format!("There is no trigger {iden} in this view."), iden = iden))
     }
 
+    /// Whether a view has triggers.
+    pub fn has_any(&self, view: &str) -> bool {
+        self.views.read().get(view).is_some_and(|triggers| !triggers.is_empty())
+    }
+
     /// The enabled triggers of a view that a change concerns.
     pub fn concerned(&self, view: &str, form: &str, happened: Happened<'_>) -> Vec<Arc<Trigger>> {
         let Some(triggers) = self.views.read().get(view).cloned() else { return Vec::new() };

@@ -2,27 +2,51 @@
 
 use std::sync::Arc;
 
-use myelin_cell::{ApplyCx, Event, NexsHandler, Nexus};
+use myelin_cell::{ApplyCx, Event, NexsHandler, Nexus, pack_entry};
 use myelin_error::Result;
-use myelin_graph::{EditSink, Layer};
+use myelin_graph::{EditSink, Layer, NodeEdit, pack_edits, unpack_edits, write_edits};
 use myelin_slab::tables::SafeKeyVal;
 use myelin_slab::{Slab, WriteCx};
-use myelin_value::{Map, Value};
+use myelin_value::{Map, Value, msgpack};
 
 use crate::follow::Stir;
 
 /// Sends a layer's edits through the nexus.
-pub(super) struct NexusSink(Nexus);
+pub(super) struct NexusSink {
+    nexus: Nexus,
+    stir: Stir,
+}
 
 impl NexusSink {
-    pub(super) fn new(nexus: Nexus) -> NexusSink {
-        NexusSink(nexus)
+    pub(super) fn new(nexus: Nexus, stir: Stir) -> NexusSink {
+        NexusSink { nexus, stir }
     }
 }
 
 impl EditSink for NexusSink {
-    fn push_edits(&self, layer: &Layer, edits: Value, meta: Value) -> Result<(u64, Value)> {
-        self.0.push(layer.iden(), "edits", vec![edits, meta], Map::new())
+    fn push_edits(&self, layer: &Layer, edits: &[NodeEdit], meta: &Value, later: bool) -> Result<(u64, Vec<NodeEdit>)> {
+        // Encoded once, straight into the log's entry, and applied as they are.
+        let mut entry = Vec::with_capacity(512);
+        pack_entry(&mut entry, layer.iden(), "edits", |out| {
+            msgpack::write_array_len(out, 2);
+            write_edits(out, edits);
+            msgpack::encode_into(out, meta);
+            msgpack::write_map_len(out, 0);
+        });
+        let apply = |cx: &mut ApplyCx<'_>| {
+            let offs = Some(cx.offs);
+            let done = layer.apply_edits(cx, edits, meta, offs)?;
+            self.stir.stir();
+            Ok(done)
+        };
+        let made = if later { self.nexus.push_unsettled(&entry, apply) } else { self.nexus.push_packed(&entry, apply) };
+        if let Some(done) = made? {
+            return Ok(done);
+        }
+        // A mirror has its leader do it.
+        let args = vec![pack_edits(edits), meta.clone()];
+        let (offs, done) = self.nexus.push(layer.iden(), "edits", args, Map::new())?;
+        Ok((offs, unpack_edits(&done)?))
     }
 }
 

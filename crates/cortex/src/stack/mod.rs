@@ -364,7 +364,7 @@ impl Stack {
 
     fn adopt_layer(self: &Arc<Stack>, layer: Arc<Layer>) {
         let iden = layer.iden().clone();
-        layer.set_sink(Arc::new(layers::NexusSink::new(self.cell.nexus().clone())));
+        layer.set_sink(Arc::new(layers::NexusSink::new(self.cell.nexus().clone(), self.stir.clone())));
         let handler: Arc<dyn NexsHandler> =
             Arc::new(LayerHandler::new(layer.clone(), self.stor.clone(), self.stir.clone()));
         self.cell.nexus().add_handler(&iden, handler);

@@ -10,11 +10,12 @@ mod hooks;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use indexmap::{IndexMap, IndexSet};
 use myelin_error::{Error, Result, err};
 use myelin_model::types::{CtorKind, py};
 use myelin_model::{Form, NormInfo, Prop};
-use myelin_value::{Buid, Map, Value};
+use myelin_value::{Buid, BuidState, Map, Value};
 
 use crate::ctl::{Ctl, Flow};
 use crate::host::Change;
@@ -33,12 +34,12 @@ struct Proto {
     form: Arc<Form>,
     valu: Value,
     node: Option<Node>,
-    props: IndexMap<Arc<str>, Value>,
-    tags: IndexMap<Arc<str>, Value>,
-    tagprops: IndexMap<(Arc<str>, Arc<str>), Value>,
-    data: IndexMap<Arc<str>, Value>,
-    edges: IndexSet<(Arc<str>, Buid)>,
-    edgedels: IndexSet<(Arc<str>, Buid)>,
+    props: IndexMap<Arc<str>, Value, RandomState>,
+    tags: IndexMap<Arc<str>, Value, RandomState>,
+    tagprops: IndexMap<(Arc<str>, Arc<str>), Value, RandomState>,
+    data: IndexMap<Arc<str>, Value, RandomState>,
+    edges: IndexSet<(Arc<str>, Buid), RandomState>,
+    edgedels: IndexSet<(Arc<str>, Buid), RandomState>,
 }
 
 impl Proto {
@@ -95,7 +96,7 @@ enum Todo {
 /// Collects edits that are applied together.
 pub struct Editor<'r> {
     rt: &'r Rt,
-    protos: IndexMap<Buid, Proto>,
+    protos: IndexMap<Buid, Proto, BuidState>,
     /// How many tags wait for the ones above them.
     tags_above: usize,
 }
@@ -106,7 +107,7 @@ const MAX_TAGS_ABOVE: usize = 256;
 impl<'r> Editor<'r> {
     /// With no edits yet.
     pub fn new(rt: &'r Rt) -> Editor<'r> {
-        Editor { rt, protos: IndexMap::new(), tags_above: 0 }
+        Editor { rt, protos: IndexMap::default(), tags_above: 0 }
     }
 
     /// The query it belongs to.
@@ -697,7 +698,7 @@ pub fn apply(rt: &Rt, edits: Vec<NodeEdit>) -> Flow<()> {
 pub fn apply_meta(rt: &Rt, edits: Vec<NodeEdit>, meta: Value) -> Flow<()> {
     let snap = rt.snap();
     // Nodes held by the query must be live before the edit, to see it.
-    let mut nodes: IndexMap<Buid, Option<Node>> = IndexMap::new();
+    let mut nodes: IndexMap<Buid, Option<Node>, BuidState> = IndexMap::default();
     for edit in &edits {
         let fresh = matches!(edit.ops.first(), Some(EditOp::NodeAdd(..)));
         let node = if fresh { None } else { snap.node_by_buid(&edit.buid)? };
@@ -748,6 +749,9 @@ pub fn apply_meta(rt: &Rt, edits: Vec<NodeEdit>, meta: Value) -> Flow<()> {
     for (node, change) in &changes {
         hooks::run(rt, node, change)?;
         rt.host().changed(rt, node, change)?;
+    }
+    if !rt.shared().wants("node:edits") {
+        return Ok(());
     }
     let actual: Vec<Value> = done.iter().filter(|edit| !edit.ops.is_empty()).map(NodeEdit::pack_json).collect();
     if !actual.is_empty() {

@@ -82,6 +82,12 @@ impl Sink for Shown {
             }
         }
     }
+
+    fn wants(&self, kind: &str) -> bool {
+        let always = matches!(kind, "init" | "fini" | "err" | "node" | "plan");
+        let shown = always || self.show.as_ref().is_none_or(|show| show.iter().any(|have| have == kind));
+        shown && (kind != "node:edits" || self.edits != EditFormat::None) && self.inner.wants(kind)
+    }
 }
 
 impl StormQuery {
