@@ -82,10 +82,13 @@ pub(crate) struct Tables {
     pub dataname: Table,
 }
 
-/// Storage nodes written but not yet committed; `None` where one was removed.
+/// Stored bytes by node; `None` where it was removed.
+type Unsaved = HashMap<Buid, Option<Arc<[u8]>>, BuidState>;
+
+/// Storage nodes written but not yet committed.
 #[derive(Default)]
 struct Overlay {
-    rows: RwLock<HashMap<Buid, Option<Arc<[u8]>>, BuidState>>,
+    rows: RwLock<Unsaved>,
     live: AtomicBool,
 }
 

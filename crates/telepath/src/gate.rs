@@ -77,14 +77,15 @@ mod tests {
         let (near, far) = tokio::io::duplex(1024);
         let (_, tx) = crate::split(Box::new(near), 1024);
         let (mut rx, _tx) = crate::split(Box::new(far), 1024);
-        let sent = tx.tx(&Value::from(7));
+        let seven = Value::from(7);
+        let sent = tx.tx(&seven);
         let seen = async {
             let frame = rx.rx().await.expect("a frame");
             (frame, todo.0.load(Ordering::Acquire))
         };
         let (sent, seen) = tokio::join!(sent, seen);
         sent.expect("sent");
-        assert_eq!(seen, (Some(Value::from(7)), 0));
+        assert_eq!(seen, (Some(seven.clone()), 0));
         drop((todo, gate));
         pass().await.expect("a gate that is gone is no gate");
     }
