@@ -261,7 +261,11 @@ impl Axon {
             msgpack::write_bytes(out, byts);
             msgpack::write_map_len(out, 0);
         });
-        match self.0.nexus.push_packed(&entry, |cx| self.0.blobs.add_bytes(cx, sha256, indx, offs, byts))? {
+        match self
+            .0
+            .nexus
+            .push_packed(&self.0.iden, &entry, |cx| self.0.blobs.add_bytes(cx, sha256, indx, offs, byts))?
+        {
             Some(_) => Ok(()),
             None => forward(),
         }

@@ -140,6 +140,11 @@ impl Inner {
     }
 }
 
+/// A writer that has ended has committed everything before.
+fn ended_is_settled(done: Result<()>) -> Result<()> {
+    done.or_else(|error| if error.is("IsFini") { Ok(()) } else { Err(error) })
+}
+
 impl Gate for Inner {
     /// When the writer has failed, the change that did not get through was refused, and what is read still may leave.
     fn is_open(&self) -> bool {
@@ -148,7 +153,7 @@ impl Gate for Inner {
 
     fn open(self: Arc<Inner>) -> BoxFuture<'static, Result<()>> {
         let inner = self.clone();
-        self.writer.run_async(move |cx| inner.commit_log(cx)).boxed()
+        self.writer.run_async(move |cx| inner.commit_log(cx)).map(ended_is_settled).boxed()
     }
 }
 
@@ -389,6 +394,7 @@ impl Nexus {
     /// is decoded and no handler is looked up. Nothing happens on a mirror, where [`Nexus::push`] is to be used.
     pub fn push_packed<T: Send>(
         &self,
+        nexsiden: &str,
         entry: &[u8],
         apply: impl FnOnce(&mut ApplyCx<'_>) -> Result<T> + Send,
     ) -> Result<Option<(NexusOffset, T)>> {
@@ -399,7 +405,10 @@ impl Nexus {
             self.check_writable()?;
             let done = self.0.writer.run(|cx| match apply.take_if(|_| self.may_change()) {
                 None => Ok(None),
-                Some(apply) => self.log_and_apply(cx, entry, apply).map(Some),
+                Some(apply) => {
+                    self.req_there(nexsiden)?;
+                    self.log_and_apply(cx, entry, apply).map(Some)
+                }
             })?;
             if let Some((offs, _)) = &done {
                 self.wait_mirrored(*offs)?;
@@ -408,6 +417,14 @@ impl Nexus {
             }
         }
         Ok(None)
+    }
+
+    /// Refuses a change to a part that was deleted meanwhile: what is logged must be something that mirrors can apply.
+    fn req_there(&self, nexsiden: &str) -> Result<()> {
+        if self.0.handlers.read().contains_key(nexsiden) {
+            return Ok(());
+        }
+        Err(err!("NoSuchIden", mesg = format!("Nothing here has the nexus iden {nexsiden}."), iden = nexsiden))
     }
 
     fn log_and_apply<T>(
@@ -445,12 +462,13 @@ impl Nexus {
     /// who reports that it is made calls [`Nexus::settle`] first, to learn of a failure.
     pub fn push_unsettled<T: Send>(
         &self,
+        nexsiden: &str,
         entry: &[u8],
         apply: impl FnOnce(&mut ApplyCx<'_>) -> Result<T> + Send,
     ) -> Result<Option<(NexusOffset, T)>> {
         if self.min_mirrors() > 0 {
             // Each is confirmed by itself.
-            return self.push_packed(entry, apply);
+            return self.push_packed(nexsiden, entry, apply);
         }
         let mut apply = Some(apply);
         while self.is_leader() {
@@ -459,6 +477,7 @@ impl Nexus {
             let done = self.0.writer.run_near(|cx| match apply.take_if(|_| self.may_change()) {
                 None => Ok(None),
                 Some(apply) => {
+                    self.req_there(nexsiden)?;
                     // Set first, so that no error in between leaves a logged entry unsettled.
                     self.0.unsettled.store(true, Ordering::Release);
                     self.log_and_apply_unsettled(cx, entry, apply).map(Some)
@@ -477,7 +496,7 @@ impl Nexus {
         if !self.0.unsettled.load(Ordering::Acquire) {
             return Ok(());
         }
-        self.0.writer.run(|cx| self.0.commit_log(cx))
+        ended_is_settled(self.0.writer.run(|cx| self.0.commit_log(cx)))
     }
 
     /// [`Nexus::settle`] without waiting: tells a closure how it went, on the writer's thread or at once on this one.
@@ -497,7 +516,7 @@ impl Nexus {
         if let Err(error) = sent
             && let Some(tell) = mine.lock().take()
         {
-            tell(Err(error));
+            tell(ended_is_settled(Err(error)));
         }
     }
 

@@ -39,7 +39,11 @@ impl EditSink for NexusSink {
             self.stir.stir();
             Ok(done)
         };
-        let made = if later { self.nexus.push_unsettled(&entry, apply) } else { self.nexus.push_packed(&entry, apply) };
+        let iden = layer.iden();
+        let made = match later {
+            true => self.nexus.push_unsettled(iden, &entry, apply),
+            false => self.nexus.push_packed(iden, &entry, apply),
+        };
         if let Some(done) = made? {
             return Ok(done);
         }

@@ -96,7 +96,8 @@ enum Todo {
 /// Collects edits that are applied together.
 pub struct Editor<'r> {
     rt: &'r Rt,
-    protos: IndexMap<Buid, Proto, BuidState>,
+    /// Boxed: they are large, and the map moves them about as it grows.
+    protos: IndexMap<Buid, Box<Proto>, BuidState>,
     /// How many tags wait for the ones above them.
     tags_above: usize,
 }
@@ -124,7 +125,7 @@ impl<'r> Editor<'r> {
             let mesg = format!("Cannot edit runt nodes: {}.", node.form_name());
             return Err(err!("IsRuntForm", mesg = mesg).into());
         }
-        let make = || Proto::new(node.form().clone(), node.valu().clone(), Some(node.clone()));
+        let make = || Box::new(Proto::new(node.form().clone(), node.valu().clone(), Some(node.clone())));
         self.protos.entry(node.buid()).or_insert_with(make);
         Ok(node.buid())
     }
@@ -194,7 +195,7 @@ impl<'r> Editor<'r> {
             return Ok(buid);
         }
         let node = self.rt.snap().node_by_buid(&buid)?;
-        self.protos.insert(buid, Proto::new(form.clone(), valu, node));
+        self.protos.insert(buid, Box::new(Proto::new(form.clone(), valu, node)));
         let mut todo = VecDeque::new();
         todo.extend(info.subs.into_iter().map(|(name, valu)| Todo::Sub(buid, name.as_str().to_owned(), valu)));
         self.work(todo)?;
@@ -231,7 +232,7 @@ impl<'r> Editor<'r> {
         if self.protos.contains_key(&buid) || self.rt.snap().node_by_buid(&buid)?.is_some() {
             return Ok(());
         }
-        self.protos.insert(buid, Proto::new(form.clone(), valu, None));
+        self.protos.insert(buid, Box::new(Proto::new(form.clone(), valu, None)));
         todo.extend(info.subs.into_iter().map(|(name, valu)| Todo::Sub(buid, name.as_str().to_owned(), valu)));
         todo.extend(info.adds.into_iter().map(|add| Todo::Add(add.form, add.value, add.info)));
         Ok(())
