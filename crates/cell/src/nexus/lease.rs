@@ -77,6 +77,11 @@ impl Nexus {
         self.0.follow.fenced.load(Ordering::Acquire)
     }
 
+    /// Whether changes are acknowledged under a lease.
+    pub(super) fn has_lease(&self) -> bool {
+        self.0.follow.lease.load(Ordering::Acquire) != FREE
+    }
+
     fn lease_state(&self, mark: u64) -> Option<Result<()>> {
         let state = &self.0.follow;
         let until = state.lease.load(Ordering::Acquire);

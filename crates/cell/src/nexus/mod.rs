@@ -466,8 +466,8 @@ impl Nexus {
         entry: &[u8],
         apply: impl FnOnce(&mut ApplyCx<'_>) -> Result<T> + Send,
     ) -> Result<Option<(NexusOffset, T)>> {
-        if self.min_mirrors() > 0 {
-            // Each is confirmed by itself.
+        if self.min_mirrors() > 0 || self.has_lease() {
+            // Each is confirmed by itself: by mirrors, or within a lease.
             return self.push_packed(nexsiden, entry, apply);
         }
         let mut apply = Some(apply);
