@@ -90,6 +90,13 @@ pub struct Cortex {
     on_package: Arc<OnceLock<PackageHook>>,
 }
 
+/// The versions of a cortex whose directory can be read: from the first on, up to before the second.
+const STORED_VERSIONS: ([i64; 3], [i64; 3]) = ([0, 2, 0], [3, 0, 0]);
+
+fn dotted(version: &[i64]) -> String {
+    version.iter().map(ToString::to_string).collect::<Vec<_>>().join(".")
+}
+
 /// What is done with a package that was added.
 pub type PackageHook = Box<dyn Fn(Arc<Map>) + Send + Sync>;
 
@@ -105,6 +112,7 @@ impl Cortex {
     }
 
     fn build(cell: Cell) -> Result<Arc<Cortex>> {
+        Cortex::check_version(&cell)?;
         for (name, newest) in VERSIONS {
             // What later versions of the original tidy up is read here as it is.
             cell.check_storage(name, 0, *newest)?;
@@ -205,6 +213,27 @@ impl Cortex {
         let core = Arc::new(core);
         crate::background::begin(&core);
         Ok(core)
+    }
+
+    /// Refuses a directory of a cortex whose version is none that this build reads.
+    fn check_version(cell: &Cell) -> Result<()> {
+        if cell.is_inaugural() {
+            return Ok(());
+        }
+        let stored = cell.info_table().get(&cell.slab().read_fresh()?, "cortex:version")?;
+        let parts: Option<Vec<i64>> =
+            stored.as_ref().and_then(Value::as_list).and_then(|parts| parts.iter().map(Value::as_i64).collect());
+        let (oldest, beyond) = STORED_VERSIONS;
+        let todo = match parts.as_deref() {
+            Some(parts) if parts >= &beyond[..] => "start it with the newer version that wrote it",
+            Some(parts) if parts >= &oldest[..] => return Ok(()),
+            _ => "start it once with version 2.256 of the original, which brings it up to that",
+        };
+        let dirn = cell.dirn().display();
+        let have = parts.map_or("none that is known".to_owned(), |parts| dotted(&parts));
+        let mesg = format!("The version of the cortex in {dirn} is {have}, which this build does not read: {todo}.");
+        let reqver = format!(">={},<{}", dotted(&oldest), dotted(&beyond));
+        Err(err!("BadStorageVersion", mesg = mesg, valu = stored, reqver = reqver))
     }
 
     /// What a new cortex has that comes through no event.
