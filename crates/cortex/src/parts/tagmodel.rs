@@ -28,6 +28,24 @@ struct Rule {
     parts: Vec<Option<PyRegex>>,
 }
 
+/// The levels of a tag that are pruned, where `levels` says how many a specification covers from its own tag on.
+fn pruned(tag: &str, levels: impl Fn(&str) -> i64) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut left = 0;
+    for end in tag.match_indices('.').map(|(at, _)| at).chain([tag.len()]) {
+        let level = &tag[..end];
+        // Within the reach of one specification no other is looked at.
+        if left == 0 {
+            left = levels(level);
+        }
+        if left > 0 {
+            left -= 1;
+            found.push(level.to_owned());
+        }
+    }
+    if found.last().is_some_and(|last| last == tag) { found } else { Vec::new() }
+}
+
 impl TagModel {
     /// Loads it from the table `cortex` of the cell's slab.
     pub fn open(slab: &Slab, stor: &SafeKeyVal, pusher: Pusher) -> Result<TagModel> {
@@ -71,20 +89,11 @@ impl TagModel {
         Ok(())
     }
 
-    /// The tags that go when a tag is pruned: the tag, and parents as far as the specification of one says.
+    /// The tags that go with the last one below a tag, the outermost first: those which a specification covers, as long as
+    /// that reaches down to the tag itself.
     pub fn prune(&self, tag: &str) -> Vec<String> {
         let rules = self.rules.load();
-        let depth = tag.split('.').count();
-        let ends = tag.match_indices('.').map(|(at, _)| at).chain([tag.len()]);
-        for end in ends {
-            let levels = rules.get(&tag[..end]).and_then(|rule| rule.meta.get_i64("prune"));
-            if let Some(levels) = levels.and_then(|levels| usize::try_from(levels).ok()).filter(|levels| *levels > 0) {
-                let keep = depth.saturating_sub(levels);
-                let parts: Vec<&str> = tag.split('.').collect();
-                return (keep + 1..=depth).rev().map(|size| parts[..size].join(".")).collect();
-            }
-        }
-        Vec::new()
+        pruned(tag, |tag| rules.get(tag).and_then(|rule| rule.meta.get_i64("prune")).unwrap_or(0))
     }
 
     /// Sets `regex` or `prune` of a tag.
@@ -184,5 +193,27 @@ impl Part for TagModel {
                 Ok(popped)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prune_reaches_as_many_levels_as_it_says() {
+        let levels = |tag: &str| match tag {
+            "foo" => 2,
+            "foo.bar.baz" => 1,
+            "one" => 1,
+            _ => 0,
+        };
+        assert_eq!(pruned("foo.bar", levels), ["foo", "foo.bar"]);
+        assert_eq!(pruned("foo", levels), ["foo"]);
+        assert_eq!(pruned("foo.bar.baz", levels), ["foo", "foo.bar", "foo.bar.baz"]);
+        // Neither reaches down to these.
+        assert!(pruned("foo.bar.x", levels).is_empty());
+        assert!(pruned("one.two", levels).is_empty());
+        assert!(pruned("two", levels).is_empty());
     }
 }
