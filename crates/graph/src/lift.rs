@@ -729,7 +729,7 @@ fn int(cmpr: &StorCmpr, valu: &Value) -> Result<BigInt> {
 
 fn no_such_cmpr(cmpr: &StorCmpr) -> myelin_error::Error {
     let mesg = format!("Values of storage type {:?} are not lifted by {}.", cmpr.stortype, cmpr.op);
-    err!("NoSuchCmpr", mesg = mesg)
+    err!("NoSuchCmpr", mesg = mesg, cmpr = cmpr.op)
 }
 
 fn bad_valu(cmpr: &StorCmpr) -> myelin_error::Error {
