@@ -324,6 +324,15 @@ impl Score {
             let class = format!("{} {} {want:?} not {have:?}", record["ctor"], record["k"]);
             let entry = self.keys.entry(class).or_insert_with(|| (0, line.to_owned()));
             entry.0 += 1;
+            return;
+        }
+        for (key, want) in record["errinfo"].as_object().into_iter().flatten() {
+            if decode(want).as_ref() != error.info().get(key) {
+                let class = format!("{} {} value of {key}", record["ctor"], record["k"]);
+                let entry =
+                    self.keys.entry(class).or_insert_with(|| (0, format!("{line} not {:?}", error.info().get(key))));
+                entry.0 += 1;
+            }
         }
     }
 }
@@ -377,6 +386,7 @@ fn recorded_norms_are_ours() {
             continue;
         };
         if let (Err(error), Some(keys)) = (&have, record["errkeys"].as_array())
+            && is_known(record["err"].as_str().unwrap_or_default())
             && same(&have, &want)
         {
             score.check_keys(&record, &line, error, keys);
@@ -401,7 +411,7 @@ fn recorded_norms_are_ours() {
         }
     }
     for (class, (count, line)) in &score.keys {
-        eprintln!("KEYS {count:6} {class} {}", line.chars().take(600).collect::<String>());
+        eprintln!("KEYS {count:6} {class} {}", line.chars().take(2000).collect::<String>());
     }
     let Score { total, unasked, known, failed, .. } = score;
     eprintln!("{total} records, {unasked} not askable, {known} known to differ, {failed} failed");

@@ -304,6 +304,7 @@ impl fmt::Debug for Value {
 macro_rules! from_small_int {
     ($($kind:ty),*) => {$(
         impl From<$kind> for Value {
+            #[inline]
             fn from(valu: $kind) -> Value {
                 Value::Int(i64::from(valu))
             }
@@ -315,6 +316,7 @@ from_small_int!(i8, i16, i32, i64, u8, u16, u32);
 macro_rules! from_wide_int {
     ($($kind:ty),*) => {$(
         impl From<$kind> for Value {
+            #[inline]
             fn from(valu: $kind) -> Value {
                 match i64::try_from(valu) {
                     Ok(small) => Value::Int(small),
@@ -343,18 +345,21 @@ impl From<()> for Value {
 }
 
 impl From<bool> for Value {
+    #[inline]
     fn from(valu: bool) -> Value {
         Value::Bool(valu)
     }
 }
 
 impl From<f64> for Value {
+    #[inline]
     fn from(valu: f64) -> Value {
         Value::Float(valu)
     }
 }
 
 impl From<&str> for Value {
+    #[inline]
     fn from(text: &str) -> Value {
         Value::Str(Arc::from(text))
     }
@@ -373,12 +378,14 @@ impl From<&String> for Value {
 }
 
 impl From<Arc<str>> for Value {
+    #[inline]
     fn from(text: Arc<str>) -> Value {
         Value::Str(text)
     }
 }
 
 impl From<&Arc<str>> for Value {
+    #[inline]
     fn from(text: &Arc<str>) -> Value {
         Value::Str(text.clone())
     }

@@ -81,8 +81,13 @@ impl Type {
     /// # Errors
     /// `NoSuchCmpr` for an unknown name, `BadCmprValu` or `BadTypeValu` for a right side that is none.
     pub fn cmpr_ctor(self: &Arc<Type>, cx: &NormCx, op: &str, rhs: &Value) -> Result<Cmpr> {
-        let hidden = self.hide(op, rhs);
-        let rhs = &*hidden;
+        match self.hide(op, rhs) {
+            Cow::Borrowed(rhs) => self.make_cmpr(cx, op, rhs),
+            Cow::Owned(rhs) => self.make_cmpr(cx, op, &rhs).map_err(surrogates::show_error),
+        }
+    }
+
+    fn make_cmpr(self: &Arc<Type>, cx: &NormCx, op: &str, rhs: &Value) -> Result<Cmpr> {
         if let Some(made) = self.imp().cmpr_ctor(self, cx, op, rhs) {
             return made;
         }
@@ -149,7 +154,8 @@ impl Type {
             return Ok(self.lift_cmprs(cx, "=", valu).unwrap_or_default());
         }
         if let Cow::Owned(hidden) = self.hide(op, valu) {
-            return self.lift_cmprs(cx, op, &hidden).map(surrogates::show_lifts);
+            let made = self.lift_cmprs(cx, op, &hidden);
+            return made.map(surrogates::show_lifts).map_err(surrogates::show_error);
         }
         if let Some(made) = self.imp().lift(self, cx, op, valu) {
             return made;

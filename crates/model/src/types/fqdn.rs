@@ -3,6 +3,7 @@
 //! International names are encoded by UTS 46 and IDNA 2008; what those refuse is tried by the older IDNA 2003, as the
 //! reference does.
 
+use std::ops::Deref;
 use std::sync::{Arc, LazyLock};
 
 use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
@@ -12,6 +13,7 @@ use unicode_normalization::UnicodeNormalization;
 
 use super::ctors::Decl;
 use super::inet::{refang, v4_text};
+use super::scratch::{Scratch, Text};
 use super::textual::{TextOpts, TextRules, Textual};
 use super::{Cmpr, Norm, NormCx, StorCmpr, Type, TypeImpl, ip, py};
 use crate::StorType;
@@ -53,18 +55,35 @@ fn is_stored_form(text: &str) -> bool {
 }
 
 /// The stored form of a domain name, if the text is one.
-pub fn fqdn_text(text: &str) -> Option<String> {
+pub(super) fn fqdn_text(text: &str) -> Option<Text<'_>> {
     if is_stored_form(text) {
-        return Some(text.to_owned());
+        return Some(Text::Given(text));
     }
-    let ascii = if text.is_ascii() { clean(text).to_ascii_lowercase() } else { to_ascii(&clean(&fold_dots(text)))? };
-    let labels = ascii.split('.').all(|label| (1..=MAX_LABEL).contains(&label.len()));
+    let ascii = if text.is_ascii() { lower(clean(text)) } else { made(&to_ascii(&clean(&fold_dots(text)))?) };
+    // A last label of characters that vanish leaves its dot, as it does in the original.
+    let named = if text.is_ascii() { &*ascii } else { ascii.strip_suffix('.').unwrap_or(&ascii) };
+    let labels = named.split('.').all(|label| (1..=MAX_LABEL).contains(&label.len()));
     let chars = ascii.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'));
     (labels && chars && ip::parse_v4(&ascii).is_none()).then_some(ascii)
 }
 
-fn clean(text: &str) -> String {
-    py::strip(&refang(text)).trim_matches('.').to_owned()
+fn clean(text: &str) -> Text<'_> {
+    refang(text).trimmed(|text| py::strip(text).trim_matches('.'))
+}
+
+fn made<'a>(text: &str) -> Text<'a> {
+    let mut out = Scratch::new();
+    out.push_str(text);
+    Text::Made(out)
+}
+
+fn lower(text: Text<'_>) -> Text<'_> {
+    if !text.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        return text;
+    }
+    let mut out = Scratch::new();
+    out.push_lower(&text);
+    Text::Made(out)
 }
 
 fn fold_dots(text: &str) -> String {
@@ -194,7 +213,12 @@ fn decode_2003(label: &str) -> Option<String> {
 
 /// What is wrong, as the user is told: the text as far as it was understood.
 fn shown(text: &str) -> Value {
-    Value::from(if text.is_ascii() { clean(text).to_ascii_lowercase() } else { clean(&fold_dots(text)) })
+    if text.is_ascii() {
+        return Value::from(&*lower(clean(text)));
+    }
+    let folded = fold_dots(text);
+    let clean = clean(&folded);
+    to_ascii(&clean).map_or_else(|| Value::from(&*clean), Value::from)
 }
 
 impl TypeImpl for Fqdn {
@@ -203,7 +227,7 @@ impl TypeImpl for Fqdn {
         let norm: Arc<str> = if is_stored_form(text) {
             text.clone()
         } else {
-            fqdn_text(text).ok_or_else(|| ty.bad_valu(&shown(text), "The text is no domain name."))?.into()
+            fqdn_text(text).ok_or_else(|| ty.bad_valu(&shown(text), "The text is no domain name."))?.deref().into()
         };
         let made = Norm::new(&norm);
         Ok(match norm.split_once('.') {
@@ -311,7 +335,7 @@ impl TextRules for DnsNameRules {
             },
         };
         Ok(match fqdn_text(norm) {
-            Some(fqdn) => made.sub("fqdn", fqdn),
+            Some(fqdn) => made.sub("fqdn", &*fqdn),
             None => made,
         })
     }

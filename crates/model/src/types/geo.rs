@@ -202,7 +202,7 @@ impl TypeImpl for LatLong {
         match valu {
             Value::Str(text) => {
                 let items: Vec<Value> = py::strip(text).split(',').map(Value::from).collect();
-                LatLong::norm_pair(ty, cx, valu, &items)
+                LatLong::norm_pair(ty, cx, &Value::from(items.clone()), &items)
             }
             Value::List(items) => LatLong::norm_pair(ty, cx, valu, items),
             other => Err(ty.no_norm(other.kind())),

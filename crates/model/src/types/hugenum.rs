@@ -153,6 +153,10 @@ impl Decimal {
         }
         let coeff = BigUint::from_radix_be(&digits, 10)?;
         let exp = exp - places;
+        // The original counts no further than this in either direction.
+        if exp < -1_000_000_000_000_000_000 {
+            return None;
+        }
         if exp < -MAX_EXP {
             // Too small to tell from nothing.
             return Some(Decimal::finite(neg, BigUint::ZERO, 0));
@@ -542,11 +546,13 @@ fn parse_exp(text: &str) -> Option<i64> {
     if digits.is_empty() {
         return None;
     }
-    let mut valu = 0_i64;
+    // Far beyond what is allowed one exponent is as good as another.
+    const MOST: i128 = 2_000_000_000_000_000_000;
+    let mut valu = 0_i128;
     for ch in digits.chars() {
-        // Far beyond what is allowed one exponent is as good as another.
-        valu = (valu * 10 + i64::from(py::decimal_digit(ch)?)).min(MAX_EXP * 1_000_000);
+        valu = (valu * 10 + i128::from(py::decimal_digit(ch)?)).min(MOST);
     }
+    let valu = i64::try_from(valu).ok()?;
     Some(if text.starts_with('-') { -valu } else { valu })
 }
 

@@ -29,7 +29,7 @@ impl SynRole {
 fn norm_iden(ty: &Type, valu: &Value, known: impl Fn(&str) -> Option<String>) -> Result<Norm> {
     match valu {
         Value::Str(text) => known(text)
-            .or_else(|| guid_text(text))
+            .or_else(|| guid_text(text).map(|guid| guid.to_string()))
             .map(Norm::new)
             .ok_or_else(|| ty.bad_valu(valu, format!("Nobody is named {text} and it is no guid."))),
         Value::List(items) if items.is_empty() => Err(ty.bad_valu(valu, "An empty list makes no guid.")),

@@ -1,12 +1,14 @@
 //! Addresses of the internet: IPv4, IPv6, their ranges and networks, and `inet:addr`.
 
+use std::fmt::Write as _;
 use std::sync::{Arc, LazyLock};
 
-use myelin_error::{Result, err};
+use myelin_error::{Error, Result, err};
 use myelin_value::{Value, guid_of};
 
 use super::cmpr::ORDERED;
 use super::ctors::Decl;
+use super::scratch::{Scratch, Text};
 use super::structures::{Range, split_once};
 use super::textual::{TextOpts, TextRules, Textual};
 use super::{Cmpr, Norm, NormCx, StorCmpr, Type, TypeImpl, TypeVals, ip, py, surrogates};
@@ -20,11 +22,30 @@ pub type Cidr4 = Textual<Cidr4Rules>;
 pub type Cidr6 = Textual<Cidr6Rules>;
 
 /// The text without the brackets that keep it from being a link.
-pub(super) fn refang(text: &str) -> std::borrow::Cow<'_, str> {
+pub(super) fn refang(text: &str) -> Text<'_> {
     if !text.contains(['[', '(']) {
-        return std::borrow::Cow::Borrowed(text);
+        return Text::Given(text);
     }
-    std::borrow::Cow::Owned(text.replace("[.]", ".").replace("(.)", "."))
+    let mut out = Scratch::new();
+    // Square brackets go first, and what that leaves may be in round ones.
+    let mut rest = text;
+    while let Some(at) = rest.find("[.]") {
+        out.push_str(&rest[..at]);
+        out.push('.');
+        rest = &rest[at + 3..];
+    }
+    out.push_str(rest);
+    if !out.contains("(.)") {
+        return Text::Made(out);
+    }
+    let mut round = Scratch::new();
+    for (nth, part) in out.split("(.)").enumerate() {
+        if nth > 0 {
+            round.push('.');
+        }
+        round.push_str(part);
+    }
+    Text::Made(round)
 }
 
 /// An IPv4 address from text.
@@ -33,6 +54,19 @@ pub(super) fn v4_text(text: &str) -> Option<u32> {
         return ip::aton(text);
     }
     ip::aton(&py::printables(&refang(text)))
+}
+
+/// The error for text that is no IPv4 address, in whatever it stands.
+fn bad_v4(text: &str) -> Error {
+    let clean = py::printables(&refang(text)).into_owned();
+    err!("BadTypeValu", mesg = "The text is no IPv4 address.", name = "inet:ipv4", valu = clean)
+}
+
+/// The error for text that is no IPv6 address, in whatever it stands.
+fn bad_v6(text: &str) -> Error {
+    let clean = py::printables(text);
+    let valu = if clean.contains(':') { clean.into_owned() } else { format!("::ffff:{clean}") };
+    err!("BadTypeValu", mesg = "The text is no IPv6 address.", name = "inet:ipv6", valu = valu)
 }
 
 /// An IPv6 address from text, where IPv4 text becomes its mapped address.
@@ -66,7 +100,7 @@ impl IPv4 {
     }
 
     fn req(ty: &Type, text: &str) -> Result<u32> {
-        v4_text(text).ok_or_else(|| ty.bad_valu(&Value::from(text), "The text is no IPv4 address."))
+        v4_text(text).ok_or_else(|| bad_v4(text).with("name", &ty.name))
     }
 
     fn norm_int(ty: &Type, valu: &Value) -> Result<Norm> {
@@ -87,18 +121,18 @@ impl IPv4 {
     }
 }
 
-/// The words for classes and scopes as shared values: there are few, and every address has some.
-fn word(text: &'static str) -> Value {
+/// The words for classes, scopes and protocols as shared values: there are few, and every address has some.
+fn word_of(text: &str) -> Value {
     static WORDS: LazyLock<Vec<Value>> = LazyLock::new(|| {
-        let words =
-            ["unicast", "private", "multicast", "loopback", "linklocal", "reserved", "shared", "global", "link-local"];
-        words.into_iter().map(Value::from).collect()
+        let classes = ["unicast", "private", "multicast", "loopback", "linklocal", "reserved", "shared"];
+        let others = ["global", "link-local", "tcp", "udp", "icmp", "host", "gre"];
+        classes.into_iter().chain(others).map(Value::from).collect()
     });
     WORDS.iter().find(|have| have.as_str() == Some(text)).cloned().unwrap_or_else(|| Value::from(text))
 }
 
 fn v4_norm(addr: u32) -> Norm {
-    Norm::new(addr).sub("type", word(ip::v4_type(addr)))
+    Norm::new(addr).sub("type", word_of(ip::v4_type(addr)))
 }
 
 fn cidr_bits(bits: &str) -> Option<u32> {
@@ -188,13 +222,11 @@ impl IPv6 {
 /// The norm of an IPv6 address.
 fn v6_norm(addr: u128, zone: Option<&str>) -> Norm {
     let (kind, scope) = (ip::v6_type(addr), ip::v6_scope(addr));
-    let mut text = ip::v6_norm(addr);
+    let mut text = Scratch::new();
+    ip::push_v6_norm(&mut text, addr, zone);
     let mapped = ip::v6_mapped(addr);
-    if let (Some(zone), None) = (zone, mapped) {
-        text.push('%');
-        text.push_str(zone);
-    }
-    let made = Norm::new(text).sub("type", word(kind)).sub("scope", word(scope));
+    let made = Norm::with_room(text.as_str(), 2 + usize::from(mapped.is_some()));
+    let made = made.sub("type", word_of(kind)).sub("scope", word_of(scope));
     match mapped {
         Some(v4) => made.sub("ipv4", v4),
         None => made,
@@ -207,18 +239,25 @@ fn v6_number(valu: &Value) -> Option<u128> {
         Value::Str(text) => ip::parse_v6(text).map(|(addr, _)| addr),
         Value::Int(_) | Value::Big(_) => valu.to_bigint().and_then(|addr| u128::try_from(addr).ok()),
         Value::Bool(flag) => Some(u128::from(*flag)),
+        // The bytes of an address compare as one, though they do not normalise.
+        Value::Bytes(byts) => <[u8; 16]>::try_from(&byts[..]).ok().map(u128::from_be_bytes),
         _ => None,
     }
 }
 
 impl TypeImpl for IPv6 {
     fn norm(&self, ty: &Type, _cx: &NormCx, valu: &Value) -> Result<Norm> {
-        let found = match valu {
-            Value::Str(text) => v6_text(text).map(|(addr, zone)| v6_norm(addr, zone.as_deref())),
-            Value::Int(_) | Value::Big(_) => v6_number(valu).map(|addr| v6_norm(addr, None)),
-            other => return Err(ty.no_norm(other.kind())),
-        };
-        found.ok_or_else(|| ty.bad_valu(valu, "The value is no IPv6 address."))
+        match valu {
+            Value::Str(text) => match v6_text(text) {
+                Some((addr, zone)) => Ok(v6_norm(addr, zone.as_deref())),
+                None => Err(bad_v6(text).with("name", &ty.name)),
+            },
+            Value::Int(_) | Value::Big(_) => {
+                let addr = v6_number(valu).ok_or_else(|| ty.bad_valu(valu, "The number is no IPv6 address."))?;
+                Ok(v6_norm(addr, None))
+            }
+            other => Err(ty.no_norm(other.kind())),
+        }
     }
 
     fn cmpr_ctor(&self, ty: &Arc<Type>, _cx: &NormCx, op: &str, rhs: &Value) -> Option<Result<Cmpr>> {
@@ -291,7 +330,7 @@ impl TypeImpl for IPv4Range {
         match valu {
             Value::Str(text) if text.contains('-') => self.range.norm_pair(ty, cx, &split_once(text, '-'), py::cmp),
             Value::Str(text) => {
-                let (net, last, _) = norm_cidr4(ty, text)?;
+                let (net, last, _) = norm_cidr4(text)?;
                 self.range.norm_pair(ty, cx, &[Value::from(net), Value::from(last)], py::cmp)
             }
             Value::List(items) => self.range.norm_pair(ty, cx, items, py::cmp),
@@ -330,7 +369,7 @@ impl TypeImpl for IPv6Range {
         match valu {
             Value::Str(text) if text.contains('-') => self.range.norm_pair(ty, cx, &split_once(text, '-'), v6_order),
             Value::Str(text) => {
-                let (net, network, bits) = norm_cidr6(ty, text)?;
+                let (net, network, bits) = norm_cidr6(text)?;
                 let last = ip::v6_repr(net | ip::host_bits6(bits));
                 self.range.norm_pair(ty, cx, &[Value::from(network), Value::from(last)], v6_order)
             }
@@ -349,11 +388,11 @@ impl TypeImpl for IPv6Range {
 }
 
 /// First address, last address and bits of an IPv4 network.
-fn norm_cidr4(ty: &Type, text: &str) -> Result<(u32, u32, u32)> {
-    let bad = |mesg: &str| ty.bad_valu(&Value::from(text), mesg);
+fn norm_cidr4(text: &str) -> Result<(u32, u32, u32)> {
+    let bad = |mesg: &str| err!("BadTypeValu", mesg = mesg, name = "inet:cidr4", valu = text);
     let (addr, bits) = text.split_once('/').ok_or_else(|| bad("The CIDR mask is missing."))?;
     let bits = cidr_bits(bits).ok_or_else(|| bad("The CIDR mask is none."))?;
-    let addr = v4_text(addr).ok_or_else(|| bad("The text is no IPv4 network."))?;
+    let addr = v4_text(addr).ok_or_else(|| bad_v4(addr))?;
     let mask = u32::MAX.checked_shl(32 - bits).unwrap_or(0);
     Ok((addr & mask, addr | !mask, bits))
 }
@@ -366,22 +405,22 @@ impl TextRules for Cidr4Rules {
         Ok(Cidr4Rules)
     }
 
-    fn norm_text(&self, _opts: &TextOpts, ty: &Type, _cx: &NormCx, text: &str) -> Result<Norm> {
-        let (net, last, bits) = norm_cidr4(ty, text)?;
+    fn norm_text(&self, _opts: &TextOpts, _ty: &Type, _cx: &NormCx, text: &str) -> Result<Norm> {
+        let (net, last, bits) = norm_cidr4(text)?;
         let norm = format!("{}/{bits}", ip::v4_repr(net));
         Ok(Norm::new(norm).sub("broadcast", last).sub("mask", bits).sub("network", net))
     }
 }
 
 /// First address, its text with its zone, and bits of an IPv6 network. Host bits may not be set.
-fn norm_cidr6(ty: &Type, text: &str) -> Result<(u128, String, u32)> {
+fn norm_cidr6(text: &str) -> Result<(u128, String, u32)> {
     let found = text.contains('/').then(|| ip::parse_cidr6(text)).flatten();
     match found {
         Some((addr, zone, bits)) if addr & ip::host_bits6(bits) == 0 => {
             let zone = zone.map(|zone| format!("%{zone}")).unwrap_or_default();
             Ok((addr, ip::v6_repr(addr) + &zone, bits))
         }
-        _ => Err(ty.bad_valu(&Value::from(text), "The text is no IPv6 network.")),
+        _ => Err(err!("BadTypeValu", mesg = "The text is no IPv6 network.", name = "inet:cidr6", valu = text)),
     }
 }
 
@@ -393,8 +432,8 @@ impl TextRules for Cidr6Rules {
         Ok(Cidr6Rules)
     }
 
-    fn norm_text(&self, _opts: &TextOpts, ty: &Type, _cx: &NormCx, text: &str) -> Result<Norm> {
-        let (net, network, bits) = norm_cidr6(ty, text)?;
+    fn norm_text(&self, _opts: &TextOpts, _ty: &Type, _cx: &NormCx, text: &str) -> Result<Norm> {
+        let (net, network, bits) = norm_cidr6(text)?;
         let last = ip::v6_repr(net | ip::host_bits6(bits));
         Ok(Norm::new(format!("{network}/{bits}")).sub("broadcast", last).sub("mask", bits).sub("network", network))
     }
@@ -420,35 +459,31 @@ pub(super) fn bracketed(text: &str) -> Option<(&str, Option<&str>)> {
 }
 
 impl AddrRules {
-    /// The text before the port, the port, and how it prints.
-    fn split_port<'a>(&self, ty: &Type, text: &'a str) -> Result<(&'a str, Option<i64>, String)> {
+    /// The text before the port, and the port.
+    fn split_port<'a>(&self, ty: &Type, text: &'a str) -> Result<(&'a str, Option<i64>)> {
         match text.split_once(':') {
-            Some((text, port)) => {
-                let port = port_text(ty, port)?;
-                Ok((text, Some(port).filter(|port| *port != 0), format!(":{port}")))
-            }
-            None => match self.defport {
-                Some(port) => Ok((text, Some(port), format!(":{port}"))),
-                None => Ok((text, None, String::new())),
-            },
+            Some((text, port)) => Ok((text, Some(port_text(ty, port)?))),
+            None => Ok((text, self.defport)),
         }
     }
 
-    fn norm_v6(&self, ty: &Type, proto: &str, made: Norm, addr: &str, port: Option<i64>) -> Result<Norm> {
-        let found = v6_text(addr).map(|(addr, zone)| v6_norm(addr, zone.as_deref()));
-        let addr = found.ok_or_else(|| ty.bad_valu(&Value::from(addr), "The text is no IPv6 address."))?;
-        let made = match addr.info.sub("ipv4") {
-            Some(v4) => made.sub("ipv4", v4.clone()),
+    fn norm_v6(&self, proto: &str, made: Norm, addr: &str, port: Option<i64>) -> Result<Norm> {
+        let (addr, zone) = v6_text(addr).ok_or_else(|| bad_v6(addr))?;
+        let mut made = match ip::v6_mapped(addr) {
+            Some(v4) => made.sub("ipv4", v4),
             None => made,
         };
-        let text = addr.value.as_str().unwrap_or_default().to_owned();
-        let mut made = made.sub("ipv6", addr.value);
-        let mut port_repr = String::new();
+        let mut text = Scratch::new();
+        let _ = write!(text, "{proto}://[");
+        let from = text.len();
+        ip::push_v6_norm(&mut text, addr, zone.as_deref());
+        made = made.sub("ipv6", &text[from..]);
+        text.push(']');
         if let Some(port) = port {
             made = made.sub("port", port);
-            port_repr = format!(":{port}");
+            let _ = write!(text, ":{port}");
         }
-        made.value = Value::from(format!("{proto}://[{text}]{port_repr}"));
+        made.value = Value::from(text.as_str());
         Ok(made)
     }
 }
@@ -462,38 +497,61 @@ impl TextRules for AddrRules {
 
     fn norm_text(&self, _opts: &TextOpts, ty: &Type, _cx: &NormCx, orig: &str) -> Result<Norm> {
         let bad = |mesg: &str| ty.bad_valu(&Value::from(orig), mesg);
-        let lower = orig.to_lowercase();
+        let mut lower = Scratch::new();
+        lower.push_lower(orig);
         let (proto, text) = lower.split_once("://").unwrap_or((&*self.defproto, &lower));
         if !matches!(proto, "tcp" | "udp" | "icmp" | "host" | "gre") {
             return Err(bad("The protocol is none of: tcp, udp, icmp, host, gre."));
         }
-        let made = Norm::new(Value::Null).sub("proto", proto);
+        let made = Norm::with_room(Value::Null, 4).sub("proto", word_of(proto));
         let no_ports = |port: Option<i64>| match (proto, port) {
-            ("gre", Some(port)) if port != 0 => Err(bad("The protocol gre has no ports.")),
+            ("gre", Some(port)) if port != 0 => {
+                Err(err!("BadTypeValu", mesg = "The protocol gre has no ports.", valu = orig))
+            }
             _ => Ok(()),
         };
         let text = py::strip(text).trim_matches('/');
+        let mut out = Scratch::new();
         if proto == "host" {
-            let (host, port, port_repr) = self.split_port(ty, text)?;
+            let (host, port) = self.split_port(ty, text)?;
             let guid = guid_of(&surrogates::show(&Value::from(host)));
-            let mut made = if let Some(port) = port { made.sub("port", port) } else { made }.sub("host", guid.as_str());
-            made.value = Value::from(format!("host://{guid}{port_repr}"));
-            return Ok(made);
+            let made = sub_port(made, port).sub("host", guid.as_str());
+            let _ = write!(out, "host://{guid}");
+            return Ok(with_port(made, out, port));
         }
         if text.starts_with('[') {
             let (addr, port) = bracketed(text).ok_or_else(|| bad("The text is no IPv6 address with a port."))?;
+            v6_text(addr).ok_or_else(|| bad_v6(addr))?;
             let port = port.map(|port| port_text(ty, port)).transpose()?;
-            let made = self.norm_v6(ty, proto, made, addr, port)?;
-            return no_ports(port).map(|()| made);
+            no_ports(port)?;
+            return self.norm_v6(proto, made, addr, port);
         }
         if text.matches(':').count() >= 2 {
-            return self.norm_v6(ty, proto, made, text, None);
+            return self.norm_v6(proto, made, text, None);
         }
-        let (addr, port, port_repr) = self.split_port(ty, text)?;
+        let (addr, port) = self.split_port(ty, text)?;
         no_ports(port)?;
-        let addr = v4_text(addr).ok_or_else(|| bad("The text is no IPv4 address."))?;
-        let mut made = if let Some(port) = port { made.sub("port", port) } else { made }.sub("ipv4", addr);
-        made.value = Value::from(format!("{proto}://{}{port_repr}", ip::v4_repr(addr)));
-        Ok(made)
+        let addr = v4_text(addr).ok_or_else(|| bad_v4(addr))?;
+        let made = sub_port(made, port).sub("ipv4", addr);
+        let _ = write!(out, "{proto}://");
+        ip::push_v4(&mut out, addr);
+        Ok(with_port(made, out, port))
     }
+}
+
+/// The norm with its port as a sub value, unless that is 0.
+fn sub_port(made: Norm, port: Option<i64>) -> Norm {
+    match port.filter(|port| *port != 0) {
+        Some(port) => made.sub("port", port),
+        None => made,
+    }
+}
+
+/// The norm whose value is a text with the port behind it, which may be 0.
+fn with_port(mut made: Norm, mut text: Scratch, port: Option<i64>) -> Norm {
+    if let Some(port) = port {
+        let _ = write!(text, ":{port}");
+    }
+    made.value = Value::from(text.as_str());
+    made
 }

@@ -2,8 +2,6 @@
 //!
 //! IPv4 text is read as `inet_aton` reads it (short forms, octal and hex parts); inside IPv6 text it is strict.
 
-use std::fmt::Write as _;
-
 /// An IPv4 address from text as the C library reads it: one to four parts, each decimal, octal (`010`) or hex (`0x10`),
 /// the last filling what is left. What follows white space is not looked at.
 pub fn aton(text: &str) -> Option<u32> {
@@ -68,7 +66,9 @@ pub fn parse_v4(text: &str) -> Option<u32> {
 
 /// An IPv4 address as a dotted quad.
 pub fn v4_repr(addr: u32) -> String {
-    std::net::Ipv4Addr::from(addr).to_string()
+    let mut out = String::with_capacity(15);
+    push_v4(&mut out, addr);
+    out
 }
 
 /// An IPv6 address from text, perhaps with a zone (`fe80::1%eth0`).
@@ -84,6 +84,28 @@ pub fn parse_v6(text: &str) -> Option<(u128, Option<&str>)> {
 
 /// An IPv6 address in its shortest form, in hex throughout.
 pub fn v6_repr(addr: u128) -> String {
+    let mut out = String::with_capacity(40);
+    push_v6(&mut out, addr);
+    out
+}
+
+/// Adds an IPv4 address as a dotted quad.
+pub(super) fn push_v4(out: &mut String, addr: u32) {
+    for (nth, byte) in addr.to_be_bytes().into_iter().enumerate() {
+        if nth > 0 {
+            out.push('.');
+        }
+        for unit in [100, 10, 1] {
+            if byte >= unit || unit == 1 {
+                out.push(char::from(b'0' + byte / unit % 10));
+            }
+        }
+    }
+}
+
+/// Adds an IPv6 address in its shortest form.
+fn push_v6(out: &mut String, addr: u128) {
+    let begin = out.len();
     let parts: [u16; 8] = std::array::from_fn(|nth| (addr >> (112 - 16 * nth)) as u16);
     let (mut from, mut size) = (8, 1);
     let mut nth = 0;
@@ -94,7 +116,6 @@ pub fn v6_repr(addr: u128) -> String {
         }
         nth += run.max(1);
     }
-    let mut out = String::with_capacity(40);
     let mut nth = 0;
     while nth < 8 {
         if nth == from {
@@ -102,13 +123,24 @@ pub fn v6_repr(addr: u128) -> String {
             nth += size;
             continue;
         }
-        if !out.is_empty() && !out.ends_with(':') {
+        if out.len() > begin && !out.ends_with(':') {
             out.push(':');
         }
-        let _ = write!(out, "{:x}", parts[nth]);
+        push_hex(out, parts[nth]);
         nth += 1;
     }
-    out
+}
+
+/// Adds a number in hex without leading zeros.
+fn push_hex(out: &mut String, part: u16) {
+    let mut begun = false;
+    for shift in [12, 8, 4, 0] {
+        let digit = part >> shift & 0xf;
+        begun |= digit > 0 || shift == 0;
+        if begun {
+            out.push(char::from_digit(u32::from(digit), 16).unwrap_or('0'));
+        }
+    }
 }
 
 /// The IPv4 address inside a mapped IPv6 address.
@@ -118,9 +150,24 @@ pub fn v6_mapped(addr: u128) -> Option<u32> {
 
 /// An IPv6 address as it is stored: shortest form, mapped addresses with their dotted quad.
 pub fn v6_norm(addr: u128) -> String {
-    match v6_mapped(addr) {
-        Some(v4) => format!("::ffff:{}", v4_repr(v4)),
-        None => v6_repr(addr),
+    let mut out = String::with_capacity(40);
+    push_v6_norm(&mut out, addr, None);
+    out
+}
+
+/// Adds an IPv6 address as it is stored. Mapped addresses lose their zone.
+pub(super) fn push_v6_norm(out: &mut String, addr: u128, zone: Option<&str>) {
+    match (v6_mapped(addr), zone) {
+        (Some(v4), _) => {
+            out.push_str("::ffff:");
+            push_v4(out, v4);
+        }
+        (None, Some(zone)) => {
+            push_v6(out, addr);
+            out.push('%');
+            out.push_str(zone);
+        }
+        (None, None) => push_v6(out, addr),
     }
 }
 
@@ -288,8 +335,16 @@ mod tests {
             ("1::", "1::"),
             ("1:0:2:3:4:5:6:7", "1:0:2:3:4:5:6:7"),
             ("::ffff:1.2.3.4", "::ffff:102:304"),
+            ("a0b:10:f00f:1:1:1:1:ffff", "a0b:10:f00f:1:1:1:1:ffff"),
         ] {
             assert_eq!(parse_v6(text).map(|(addr, _)| v6_repr(addr)).as_deref(), Some(want));
+        }
+    }
+
+    #[test]
+    fn quads_print_without_zeros() {
+        for addr in [0, 1, 0x0a64_0909, 0x6401_0a00, 0xff00_c8ff] {
+            assert_eq!(v4_repr(addr), std::net::Ipv4Addr::from(addr).to_string());
         }
     }
 

@@ -5,6 +5,7 @@ use myelin_value::Value;
 
 use super::ctors::Decl;
 use super::fqdn::fqdn_text;
+use super::scratch::Scratch;
 use super::textual::{TextOpts, TextRules, Textual};
 use super::{Norm, NormCx, Type, py};
 
@@ -30,12 +31,21 @@ impl TextRules for EmailRules {
             Some(typ) => typ.norm(cx, &Value::from(user)).map_err(|error| bad(error.message()))?.value,
             None => Value::from(user.to_lowercase()),
         };
-        let norm = format!("{}@{fqdn}", user_norm.as_str().unwrap_or_default());
-        let made = Norm::new(norm).sub("fqdn", fqdn.as_str()).sub("user", user_norm);
+        let at_host = |user: &str| {
+            let mut out = Scratch::new();
+            out.push_str(user);
+            out.push('@');
+            out.push_str(&fqdn);
+            Value::from(out.as_str())
+        };
+        let made =
+            Norm::with_room(at_host(user_norm.as_str().unwrap_or_default()), 2 + 2 * usize::from(plus.is_some()));
+        let made = made.sub("fqdn", &*fqdn).sub("user", user_norm);
         Ok(match plus {
             Some((base, plus)) => {
-                let plus = plus.to_lowercase();
-                made.sub("plus", py::strip(&plus)).sub("base", format!("{base}@{fqdn}"))
+                let mut lower = Scratch::new();
+                lower.push_lower(plus);
+                made.sub("plus", py::strip(&lower)).sub("base", at_host(base))
             }
             None => made,
         })
@@ -54,7 +64,7 @@ impl TextRules for Rfc2822Rules {
         let clean = py::onespace(&text.replace(['"', '\''], " ").to_lowercase());
         let (name, addr) = parse_addr(&clean);
         if name.is_empty() && addr.is_empty() {
-            return Err(ty.bad_valu(&Value::from(text), "The text holds neither a name nor a mail address."));
+            return Err(ty.bad_valu(&Value::from(clean), "The text holds neither a name nor a mail address."));
         }
         let mut made = Norm::new(clean);
         if !name.is_empty() {

@@ -24,6 +24,7 @@ mod inet;
 mod mail;
 mod numbers;
 pub mod schema;
+mod scratch;
 mod software;
 mod structures;
 mod surrogates;
@@ -56,7 +57,7 @@ pub use self::cmpr::{Cmpr, StorCmpr};
 pub use self::ctors::{BASE_TYPES, BaseType, CtorKind};
 pub use self::cvss::{Version as CvssVersion, normalize as cvss_normalize, validate as cvss_validate};
 pub use self::files::base64_loose;
-pub use self::fqdn::{fqdn_repr, fqdn_text};
+pub use self::fqdn::fqdn_repr;
 pub use self::geo::{bounding_box, haversine};
 pub use self::hugenum::Decimal;
 pub use self::numbers::bool_text;
@@ -64,7 +65,7 @@ pub use self::regex::PyRegex;
 pub use self::software::unpack as unpack_version;
 pub use self::structures::json_unsafe;
 pub use self::temporal::{duration_repr, duration_text};
-pub use self::text::{guid_text, norm_word};
+pub use self::text::norm_word;
 pub use self::url::unc_url;
 use crate::StorType;
 
@@ -125,6 +126,7 @@ impl PartialEq<str> for Name {
 }
 
 impl From<&'static str> for Name {
+    #[inline]
     fn from(text: &'static str) -> Name {
         Name::Static(text)
     }
@@ -172,8 +174,8 @@ pub struct NormInfo {
     pub subs: Subs,
     /// Nodes to add.
     pub adds: Vec<NormAdd>,
-    /// The parts of a tag (`syn:tag` only, else empty).
-    pub toks: Vec<Value>,
+    /// The tag whose parts are known to be well formed (`syn:tag` only, else null).
+    pub tag: Value,
 }
 
 impl NormInfo {
@@ -182,9 +184,21 @@ impl NormInfo {
         self.subs.iter().find(|(have, _)| have.as_str() == name).map(|(_, valu)| valu)
     }
 
+    /// The parts of a tag (`syn:tag` only, else none).
+    pub fn toks(&self) -> Vec<Value> {
+        match &self.tag {
+            Value::Str(tag) => tag.split('.').map(Value::from).collect(),
+            Value::Surrogates(tag) => {
+                let hidden = surrogates::hide_text(tag);
+                hidden.split('.').map(|tok| surrogates::show(&Value::from(tok))).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
     /// Whether nothing follows.
     pub fn is_empty(&self) -> bool {
-        self.subs.is_empty() && self.adds.is_empty() && self.toks.is_empty()
+        self.subs.is_empty() && self.adds.is_empty() && self.tag == Value::Null
     }
 
     /// The info map as Storm and Python see it: only keys that hold something.
@@ -198,8 +212,9 @@ impl NormInfo {
             let adds = adds.map(|add| Value::list([Value::from(&add.form), add.value.clone(), add.info.pack()]));
             map.insert("adds", Value::list(adds));
         }
-        if !self.toks.is_empty() {
-            map.insert("toks", Value::list(self.toks.iter().cloned()));
+        let toks = self.toks();
+        if !toks.is_empty() {
+            map.insert("toks", Value::from(toks));
         }
         Value::from(map)
     }
@@ -216,11 +231,19 @@ pub struct Norm {
 
 impl Norm {
     /// A value from which nothing follows.
+    #[inline]
     pub fn new(value: impl Into<Value>) -> Norm {
         Norm { value: value.into(), info: NormInfo::default() }
     }
 
+    /// A value with room for so many sub values.
+    #[inline]
+    fn with_room(value: impl Into<Value>, subs: usize) -> Norm {
+        Norm { value: value.into(), info: NormInfo { subs: Subs::with_capacity(subs), ..NormInfo::default() } }
+    }
+
     /// The same with one more sub value.
+    #[inline]
     #[must_use]
     pub fn sub(mut self, name: impl Into<Name>, valu: impl Into<Value>) -> Norm {
         self.info.subs.push((name.into(), valu.into()));
@@ -597,7 +620,8 @@ impl Type {
     pub fn norm(&self, cx: &NormCx, valu: &Value) -> Result<Norm> {
         match valu {
             Value::Surrogates(_) if !self.imp.takes_surrogates() => {
-                self.imp.norm(self, cx, &surrogates::hide(valu)).map(|norm| surrogates::show_norm(&norm))
+                let made = self.imp.norm(self, cx, &surrogates::hide(valu));
+                made.map(|norm| surrogates::show_norm(&norm)).map_err(surrogates::show_error)
             }
             _ => self.imp.norm(self, cx, valu),
         }

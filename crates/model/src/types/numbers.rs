@@ -9,6 +9,7 @@ use num_traits::{One, Zero};
 
 use super::cmpr::{ORDERED, ordered};
 use super::ctors::Decl;
+use super::scratch::Scratch;
 use super::{Cmpr, Decimal, Norm, NormCx, StorCmpr, Type, TypeImpl, py};
 use crate::StorType;
 
@@ -270,7 +271,9 @@ impl HugeNum {
     }
 
     fn read_text(&self, ty: &Type, raw: &str) -> Result<Decimal> {
-        let text: String = py::strip(&raw.to_lowercase()).chars().filter(|ch| !matches!(ch, ',' | ' ')).collect();
+        let (mut lower, mut text) = (Scratch::new(), Scratch::new());
+        lower.push_lower(raw);
+        text.extend(py::strip(&lower).chars().filter(|ch| !matches!(ch, ',' | ' ')));
         let bad = |mesg: &str| ty.bad_plain(format!("{mesg} {raw:?}"));
         let size = float_prefix(&text).ok_or_else(|| bad("The text does not begin with a number."))?;
         let huge = Decimal::from_text(&text[..size]).ok_or_else(|| bad("The text is no number."))?;
@@ -330,6 +333,10 @@ impl TypeImpl for HugeNum {
     fn norm(&self, ty: &Type, _cx: &NormCx, valu: &Value) -> Result<Norm> {
         let huge = match valu {
             Value::Str(text) => self.read_text(ty, text)?,
+            Value::Null => return Err(ty.bad_plain("Null is no number.")),
+            Value::Float(float) if self.modulo.is_some() && !float.is_finite() => {
+                return Err(ty.bad_valu(valu, "What is not finite has no remainder."));
+            }
             other => Decimal::from_value(other).ok_or_else(|| ty.no_norm(other.kind()))?,
         };
         self.settle(ty, huge)
@@ -353,8 +360,14 @@ impl TypeImpl for HugeNum {
             return Some(Err(ty.bad_valu(rhs, "The value is no number.")));
         };
         let name = ty.name.clone();
+        let equal = op == "=";
         Some(Ok(Box::new(move |valu| match Decimal::from_value(valu) {
-            Some(have) => Ok(have.partial_cmp(&base).is_some_and(pass)),
+            Some(have) => match have.partial_cmp(&base) {
+                Some(order) => Ok(pass(order)),
+                // What is no number is equal to nothing, and has no order.
+                None if equal => Ok(false),
+                None => Err(err!("BadTypeValu", mesg = "What is no number has no order.", name = &name)),
+            },
             None => Err(err!("BadTypeValu", mesg = "The stored value is no number.", name = &name)),
         })))
     }
@@ -386,7 +399,9 @@ pub fn bool_text(text: &str) -> Option<bool> {
     if let Some(valu) = py::int_auto(text) {
         return Some(valu.is_truthy());
     }
-    match py::strip(&text.to_lowercase()) {
+    let mut lower = Scratch::new();
+    lower.push_lower(text);
+    match py::strip(&lower) {
         "true" | "t" | "y" | "yes" | "on" => Some(true),
         "false" | "f" | "n" | "no" | "off" => Some(false),
         _ => None,

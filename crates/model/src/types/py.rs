@@ -80,7 +80,8 @@ pub fn is_printable(ch: char) -> bool {
 
 /// The text without what does not print.
 pub fn printables(text: &str) -> std::borrow::Cow<'_, str> {
-    if text.chars().all(is_printable) {
+    let plain = text.bytes().fold(true, |plain, byte| plain & matches!(byte, b' '..=b'~'));
+    if plain || text.chars().all(is_printable) {
         return std::borrow::Cow::Borrowed(text);
     }
     std::borrow::Cow::Owned(text.chars().filter(|ch| is_printable(*ch)).collect())

@@ -3,6 +3,8 @@
 //! Patterns are rewritten where the syntax differs (`$`, `\Z`, brackets inside classes, loose braces) and run by the
 //! linear-time engine; only look-around, back references and the like go to the backtracking one.
 
+use std::fmt::Write as _;
+
 use myelin_error::{Result, err};
 
 /// A compiled pattern.
@@ -268,6 +270,12 @@ fn rewrite_escape(chars: &[char], out: &mut String, in_class: bool) -> usize {
         Some('R') if !in_class => out.push_str(r"(?:\r\n|[\n\x0b\x0c\r\x{85}\x{2028}\x{2029}])"),
         Some('h') => out.push_str(if in_class { r"\t\p{Zs}" } else { r"[\t\p{Zs}]" }),
         Some(other @ ('<' | '>')) => out.push(*other),
+        // A zero begins an octal number of up to three digits.
+        Some('0') => {
+            let digits: String = chars[1..].iter().take(3).take_while(|ch| ch.is_digit(8)).collect();
+            let _ = write!(out, "\\x{{{:x}}}", u32::from_str_radix(&digits, 8).unwrap_or(0));
+            return 1 + digits.len();
+        }
         // Escaped letters pass: both sides know the same ones. Everything else is that character.
         Some(other) if other.is_alphanumeric() => {
             out.push('\\');

@@ -109,7 +109,7 @@ impl TypeImpl for SemVer {
     fn norm(&self, ty: &Type, _cx: &NormCx, valu: &Value) -> Result<Norm> {
         let Value::Str(text) = valu else { return SemVer::norm_int(ty, &self.0.parse(ty, valu)?) };
         let found = parse_semver(text).or_else(|| parse_loose(text));
-        let found = found.ok_or_else(|| ty.bad_valu(valu, "The text is no version."))?;
+        let found = found.ok_or_else(|| ty.bad_valu(&Value::from(py::strip(text)), "The text is no version."))?;
         let mut made = Norm::new(pack(&found.numbers));
         for (nth, name) in ["major", "minor", "patch"].into_iter().enumerate() {
             made = made.sub(name, found.numbers.get(nth).cloned().unwrap_or(Value::Int(0)));

@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering as AtomicOrdering};
 
 use myelin_error::{Error, Result, err};
 use myelin_value::{Map, Value, json};
@@ -30,6 +31,8 @@ pub struct Comp {
     declared: bool,
     sepr: Option<Arc<str>>,
     mutable: bool,
+    /// How many sub values a norm had at most, so that the next has room for them at once.
+    most_subs: AtomicUsize,
 }
 
 impl Comp {
@@ -46,7 +49,7 @@ impl Comp {
             fields.push(Field::new(name.clone(), type_name, opts));
         }
         let declared = decl.opt("fields").is_some();
-        Ok(Comp { fields, declared, sepr: decl.text("sepr").map(Arc::from), mutable })
+        Ok(Comp { fields, declared, sepr: decl.text("sepr").map(Arc::from), mutable, most_subs: AtomicUsize::new(0) })
     }
 
     fn norm_items(&self, ty: &Type, cx: &NormCx, items: &[Value]) -> Result<Norm> {
@@ -58,6 +61,7 @@ impl Comp {
         }
         let mut norms = Vec::with_capacity(items.len());
         let mut info = NormInfo::default();
+        info.subs.reserve_exact(self.most_subs.load(AtomicOrdering::Relaxed).max(items.len()));
         for (field, item) in self.fields.iter().zip(items) {
             let typ = field.typ(&*cx.resolver)?;
             let made = typ.norm(cx, item)?;
@@ -73,6 +77,7 @@ impl Comp {
                 None => info.adds.extend(made.info.adds),
             }
         }
+        self.most_subs.fetch_max(info.subs.len(), AtomicOrdering::Relaxed);
         Ok(Norm { value: Value::from(norms), info })
     }
 }
@@ -115,11 +120,17 @@ impl TypeImpl for Comp {
 }
 
 fn join(ty: &Type, sepr: &str, reprs: &[Value]) -> Result<Value> {
-    let texts: Option<Vec<&str>> = reprs.iter().map(Value::as_str).collect();
-    match texts {
-        Some(texts) => Ok(Value::from(texts.join(sepr))),
-        None => Err(err!("BadTypeValu", mesg = "Parts that print as lists cannot be joined.", name = &ty.name)),
+    let mut out = Vec::new();
+    for (nth, repr) in reprs.iter().enumerate() {
+        if nth > 0 {
+            out.extend_from_slice(sepr.as_bytes());
+        }
+        let Some(text) = repr.text_bytes() else {
+            return Err(err!("BadTypeValu", mesg = "Parts that print as lists cannot be joined.", name = &ty.name));
+        };
+        out.extend_from_slice(text);
     }
+    Value::from_wtf8(&out).ok_or_else(|| ty.bad_plain("The parts make no text."))
 }
 
 /// `array`: any number of values of one type.
@@ -242,17 +253,17 @@ impl Range {
             let mesg = format!("A range is a pair of {}.", self.item.name);
             return Err(err!("BadTypeValu", mesg = mesg, name = &ty.name, numitems = items.len()));
         };
-        let (min, max) = (self.item.norm(cx, min)?.value, self.item.norm(cx, max)?.value);
-        match order(&min, &max) {
+        let (min_norm, max_norm) = (self.item.norm(cx, min)?.value, self.item.norm(cx, max)?.value);
+        let fine = match order(&min_norm, &max_norm) {
             // What has no order is not greater.
-            None if matches!((&min, &max), (Value::Float(_), Value::Float(_))) => {
-                Ok(Norm::new([min.clone(), max.clone()]).sub("min", min).sub("max", max))
-            }
-            Some(Ordering::Less | Ordering::Equal) => {
-                Ok(Norm::new([min.clone(), max.clone()]).sub("min", min).sub("max", max))
-            }
-            _ => Err(ty.bad_valu(&Value::from([min, max]), "The minimum may not be greater than the maximum.")),
+            None => matches!((&min_norm, &max_norm), (Value::Float(_), Value::Float(_))),
+            Some(order) => order.is_le(),
+        };
+        if !fine {
+            let given = Value::from([min.clone(), max.clone()]);
+            return Err(ty.bad_valu(&given, "The minimum may not be greater than the maximum."));
         }
+        Ok(Norm::new([min_norm.clone(), max_norm.clone()]).sub("min", min_norm).sub("max", max_norm))
     }
 
     pub(super) fn repr_pair(&self, ty: &Type, cx: &NormCx, norm: &Value) -> Result<Value> {
@@ -291,7 +302,7 @@ impl TypeImpl for Range {
 
 fn no_such_form(name: &Value) -> Error {
     let text = py::str_text(name);
-    err!("NoSuchForm", mesg = format!("No form named {text}."), name = text)
+    err!("NoSuchForm", mesg = format!("No form named {text}."), name = name.clone())
 }
 
 fn form_type(cx: &NormCx, name: &Value) -> Result<(Arc<str>, Arc<Type>)> {
@@ -436,8 +447,9 @@ impl Edge {
     }
 
     fn side(&self, ty: &Type, cx: &NormCx, valu: &Value, forms: Option<&Vec<Arc<str>>>) -> Result<(Value, Value)> {
-        let Some([form, primary]) = valu.as_list() else {
-            return Err(ty.bad_named("A node is named by a form and a value."));
+        let [form, primary] = valu.as_list().unwrap_or_default() else {
+            let error = err!("BadTypeValu", mesg = "A node is named by a form and a value.", name = "ndef");
+            return Err(if valu.as_list().is_some() { error.with("valu", valu.clone()) } else { error });
         };
         let (form, norm) = norm_ndef(cx, form, primary)?;
         if forms.is_some_and(|forms| !forms.contains(&form)) {
@@ -590,10 +602,7 @@ impl TypeImpl for Data {
     }
 
     fn norm_number(&self, ty: &Type, _cx: &NormCx, _number: &Decimal) -> Result<Norm> {
-        if self.schema.is_some() {
-            return Err(ty.no_norm("number"));
-        }
-        Err(err!("NotMsgpackSafe", mesg = "Numbers of many digits have no stored form as data.", name = &ty.name))
+        Err(ty.bad_named("Numbers of many digits have no stored form as data: give a float, an integer or text."))
     }
 
     fn is_mutable(&self) -> bool {

@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 
+use myelin_error::Error;
 use myelin_value::{Map, Value, Wtf8};
 
 use super::{Norm, NormInfo, StorCmpr};
@@ -73,8 +74,15 @@ fn show_info(info: &NormInfo) -> NormInfo {
             .iter()
             .map(|add| super::NormAdd { form: add.form.clone(), value: show(&add.value), info: show_info(&add.info) })
             .collect(),
-        toks: info.toks.iter().map(show).collect(),
+        tag: show(&info.tag),
     }
+}
+
+/// An error with hidden surrogates shown again.
+pub(super) fn show_error(mut error: Error) -> Error {
+    let shown = error.info().iter().map(|(key, valu)| (key.clone(), show(valu))).collect::<Map>();
+    *error.info_mut() = shown;
+    error
 }
 
 /// Index operations with hidden surrogates shown again.

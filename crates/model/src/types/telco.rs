@@ -1,10 +1,13 @@
 //! Telephones: `tel:phone`, `tel:mob:imsi`, `tel:mob:imei`.
 
+use std::fmt::Write as _;
+
 use myelin_error::Result;
 use myelin_value::Value;
 
 use super::ctors::Decl;
 use super::numbers::{Int, number_int};
+use super::scratch::Scratch;
 use super::tables::phones::country;
 use super::textual::{TextOpts, TextRules, Textual};
 use super::{Decimal, Norm, NormCx, Type, TypeImpl, py};
@@ -23,12 +26,18 @@ impl TextRules for PhoneRules {
     }
 
     fn norm_text(&self, _opts: &TextOpts, ty: &Type, _cx: &NormCx, text: &str) -> Result<Norm> {
-        let digits: String = text.chars().filter(|ch| py::is_digit(*ch)).collect();
+        let mut digits = Scratch::new();
+        digits.extend(text.chars().filter(|ch| py::is_digit(*ch)));
         // Superscripts are digits and yet no number.
         let number =
             py::int_decimal(&digits).ok_or_else(|| ty.bad_valu(&Value::from(text), "The text has no digits."))?;
-        let made = Norm::new(digits);
-        Ok(match country(&py::str_text(&number)) {
+        let made = Norm::new(digits.as_str());
+        let mut printed = Scratch::new();
+        match number {
+            Value::Int(number) => drop(write!(printed, "{number}")),
+            other => printed.push_str(&py::str_text(&other)),
+        }
+        Ok(match country(&printed) {
             Some(loc) => made.sub("loc", loc),
             None => made,
         })
@@ -43,9 +52,14 @@ impl TextRules for PhoneRules {
 
     fn repr(&self, norm: &Value) -> Value {
         let Value::Str(text) = norm else { return norm.clone() };
-        Value::from(match text.is_ascii() && text.len() == 11 && text.starts_with('1') {
-            true => format!("+1 ({}) {}-{}", &text[1..4], &text[4..7], &text[7..]),
-            false => format!("+{text}"),
+        // Digits of other scripts are digits here.
+        let ends: Vec<usize> = text.char_indices().map(|(at, _)| at).collect();
+        Value::from(match ends[..] {
+            [_, area, ..] if ends.len() == 11 && text.starts_with('1') => {
+                let (office, line) = (ends[4], ends[7]);
+                format!("+1 ({}) {}-{}", &text[area..office], &text[office..line], &text[line..])
+            }
+            _ => format!("+{text}"),
         })
     }
 }

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use myelin_error::{Result, err};
+use myelin_error::{Error, Result, err};
 use myelin_value::{BigInt, Value};
 use num_integer::Integer;
 use num_traits::{ToPrimitive, Zero};
@@ -12,16 +12,23 @@ use super::cmpr::ORDERED;
 use super::ctors::Decl;
 use super::numbers::{Keep, int_cmpr, norm_lift, number_int};
 use super::time::{self, DAY, FUTURE, HOUR, MAX_TIME, MINUTE, SECOND};
-use super::{Cmpr, Decimal, Norm, NormCx, StorCmpr, Type, TypeImpl, py};
+use super::{Cmpr, CtorKind, Decimal, Norm, NormCx, StorCmpr, Type, TypeImpl, py};
 use crate::StorType;
 
 /// A tick while it is being computed: wide enough that no sum of two inputs overflows.
 type Tick = i128;
 
+/// The error for a side of a pair or a time of its own; the sides of intervals are times by name.
+fn bad_tick(ty: &Type, valu: &Value, mesg: impl Into<String>) -> Error {
+    let name: &str = if ty.ctor == CtorKind::Ival { "time" } else { &ty.name };
+    err!("BadTypeValu", mesg = mesg.into(), name = name, valu = valu.clone())
+}
+
 /// The bound of an ordinary time, which only the future marker may pass.
 fn check_tick(ty: &Type, tick: Tick) -> Result<Tick> {
     if tick > Tick::from(MAX_TIME) && tick != Tick::from(FUTURE) {
-        return Err(ty.bad_valu(&Value::from(tick), format!("Times end at {MAX_TIME}, except for the future marker.")));
+        let mesg = format!("Times end at {MAX_TIME}, except for the future marker.");
+        return Err(bad_tick(ty, &Value::from(tick), mesg));
     }
     Ok(tick)
 }
@@ -31,10 +38,14 @@ fn norm_tick(ty: &Type, cx: &NormCx, valu: &Value) -> Result<Tick> {
     match valu {
         Value::Int(tick) => check_tick(ty, Tick::from(*tick)),
         Value::Big(_) => {
-            let tick = valu.as_i128().ok_or_else(|| ty.bad_valu(valu, "The time is out of range."))?;
+            let tick = valu.as_i128().ok_or_else(|| bad_tick(ty, valu, "The time is out of range."))?;
             check_tick(ty, tick)
         }
         Value::Str(text) => text_tick(ty, cx, text, 0),
+        other if ty.ctor == CtorKind::Ival => {
+            let mesg = format!("The type time takes no {}.", other.kind());
+            Err(err!("BadTypeValu", mesg = mesg, name = "time"))
+        }
         other => Err(ty.no_norm(other.kind())),
     }
 }
@@ -79,14 +90,17 @@ fn pair_side(ty: &Type, cx: &NormCx, valu: &Value, relto: Option<Tick>) -> Resul
         let lower = text.to_lowercase();
         let lower = py::strip(&lower);
         if lower.is_empty() {
-            return Err(ty.bad_valu(valu, "An empty text is no time."));
+            return Err(bad_tick(ty, valu, "An empty text is no time."));
         }
         if lower == "now" {
             return Ok(Tick::from(cx.env.now_ms()));
         }
         if lower.starts_with(['-', '+']) {
             let relto = relto.unwrap_or_else(|| Tick::from(cx.env.now_ms()));
-            return check_tick(ty, Tick::from(time::delta(lower)?) + relto);
+            let has_size = lower[1..].trim_start().starts_with(|ch: char| ch.is_ascii_digit());
+            let delta = time::delta(lower);
+            let delta = delta.map_err(|error| if has_size { error } else { bad_tick(ty, valu, error.message()) })?;
+            return check_tick(ty, Tick::from(delta) + relto);
         }
     }
     norm_tick(ty, cx, valu)
@@ -95,7 +109,7 @@ fn pair_side(ty: &Type, cx: &NormCx, valu: &Value, relto: Option<Tick>) -> Resul
 /// The two ticks of a pair, where the second may be relative to the first.
 fn tick_tock(ty: &Type, cx: &NormCx, pair: &[Value]) -> Result<(Tick, Tick)> {
     let [first, second] = pair else {
-        return Err(ty.bad_valu(&Value::from(pair.to_vec()), "A range of times is a list of two."));
+        return Err(err!("BadTypeValu", mesg = "A range of times is a list of two."));
     };
     let tick = pair_side(ty, cx, first, None)?;
     if let Value::Str(text) = second {
@@ -171,12 +185,7 @@ impl TypeImpl for Time {
                 }))
             }
             "@=" => Some(overlap(ty, cx, rhs)),
-            "range=" => Some(ty.range_pair(rhs).and_then(|_| {
-                let (tick, tock) = tick_tock(ty, cx, rhs.as_list().unwrap_or_default())?;
-                let cmpr: Cmpr =
-                    Box::new(move |valu| Ok(valu.as_i128().is_some_and(|have| tick <= have && have <= tock)));
-                Ok(cmpr)
-            })),
+            "range=" => Some(within(ty, cx, rhs)),
             ">" | ">=" => Some(int_cmpr(ty, cx, op, rhs)),
             _ => None,
         }
@@ -227,6 +236,16 @@ impl Ival {
     }
 }
 
+/// The filter `range=`: whether the stored time lies between two.
+fn within(ty: &Type, cx: &NormCx, rhs: &Value) -> Result<Cmpr> {
+    let Some(items @ [_, _]) = rhs.as_list() else {
+        let mesg = "A range of times is a list of two.";
+        return Err(err!("BadCmprValu", mesg = mesg, itemtype = rhs.kind(), cmpr = "range="));
+    };
+    let (tick, tock) = tick_tock(ty, cx, items)?;
+    Ok(Box::new(move |valu| Ok(valu.as_i128().is_some_and(|have| tick <= have && have <= tock))))
+}
+
 /// The smallest interval that holds a tick.
 fn single(ty: &Type, tick: Tick) -> Result<(Tick, Tick)> {
     let tick = check_tick(ty, tick)?;
@@ -234,6 +253,9 @@ fn single(ty: &Type, tick: Tick) -> Result<(Tick, Tick)> {
 }
 
 fn checked_pair(ty: &Type, cx: &NormCx, items: &[Value]) -> Result<(Tick, Tick)> {
+    if items.len() != 2 {
+        return Err(ty.bad_valu(&Value::from(items.to_vec()), "An interval is a pair of times."));
+    }
     let (tick, tock) = tick_tock(ty, cx, items)?;
     Ok((check_tick(ty, tick)?, check_tick(ty, tock)?))
 }
@@ -253,9 +275,6 @@ fn norm_ival(ty: &Type, cx: &NormCx, valu: &Value) -> Result<(Tick, Tick)> {
             }
         }
         Value::List(items) => {
-            if items.len() != 2 {
-                return Err(ty.bad_valu(valu, "An interval is a pair of times."));
-            }
             let (tick, mut tock) = checked_pair(ty, cx, items)?;
             if tick == tock {
                 tock += 1;

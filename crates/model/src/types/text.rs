@@ -2,12 +2,13 @@
 
 use std::sync::{Arc, LazyLock};
 
-use myelin_error::{Result, err};
+use myelin_error::{Error, Result, err};
 use myelin_value::{Value, guid_of};
 
 use super::ctors::Decl;
+use super::scratch::Scratch;
 use super::textual::{StrRules, TextOpts, TextRules, Textual};
-use super::{Cmpr, Norm, NormCx, NormInfo, StorCmpr, Type, TypeImpl, py};
+use super::{Cmpr, Norm, NormCx, StorCmpr, Type, TypeImpl, py};
 use crate::StorType;
 
 /// `str`.
@@ -21,8 +22,9 @@ pub type Tag = Textual<TagRules>;
 /// `taxonomy`.
 pub type Taxonomy = Textual<TaxonomyRules>;
 
+/// Without leaving early, so that many bytes are looked at in one step.
 fn is_lower_hex(text: &str) -> bool {
-    text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    text.bytes().fold(true, |fine, byte| fine & (byte.is_ascii_digit() | matches!(byte, b'a'..=b'f')))
 }
 
 /// `hex`: bytes as lower-case hex.
@@ -55,35 +57,40 @@ impl Hex {
         fits && is_lower_hex(text)
     }
 
-    fn clean(text: &str) -> String {
-        let lower = text.to_lowercase();
+    fn clean(text: &str) -> Scratch {
+        let mut lower = Scratch::new();
+        lower.push_lower(text);
         let text = py::strip(&lower);
         let text = text.strip_prefix("0x").unwrap_or(text);
-        text.chars().filter(|ch| !matches!(ch, ' ' | ':')).collect()
+        let mut out = Scratch::new();
+        out.extend(text.chars().filter(|ch| !matches!(ch, ' ' | ':')));
+        out
     }
 
     fn norm_text(&self, ty: &Type, text: &str) -> Result<Norm> {
-        let bad = |mesg: &str| ty.bad_valu(&Value::from(text), mesg);
         let mut valu = Hex::clean(text);
         if valu.is_empty() {
-            return Err(bad("No hex is left after stripping."));
+            return Err(ty.bad_valu(&Value::from(""), "No hex is left after stripping."));
         }
-        if !valu.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return Err(err!("BadTypeValu", mesg = "The text is not hex.", name = "hex", valu = text));
-        }
-        if !valu.len().is_multiple_of(2) {
+        let size = valu.chars().count();
+        if !size.is_multiple_of(2) {
             valu.insert(0, '0');
         }
-        if valu.len() < self.zeropad {
-            valu.insert_str(0, &"0".repeat(self.zeropad - valu.len()));
+        for _ in size.next_multiple_of(2)..self.zeropad {
+            valu.insert(0, '0');
         }
-        self.check(ty, valu)
+        if !valu.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(err!("BadTypeValu", mesg = "The text is not hex.", name = "hex", valu = valu.as_str()));
+        }
+        self.check(ty, &valu, None)
     }
 
-    fn check(&self, ty: &Type, valu: String) -> Result<Norm> {
+    /// The norm, if its size fits; `given` is what the user hears about otherwise.
+    fn check(&self, ty: &Type, valu: &str, given: Option<&Value>) -> Result<Norm> {
         if self.size > 0 && valu.len() != self.size {
             let mesg = format!("Values have {} hex characters, this has {}.", self.size, valu.len());
-            return Err(ty.bad_valu(&Value::from(valu), mesg).with("reqwidth", self.size));
+            let given = given.cloned().unwrap_or_else(|| Value::from(valu));
+            return Err(ty.bad_valu(&given, mesg).with("reqwidth", self.size));
         }
         Ok(Norm::new(valu))
     }
@@ -99,7 +106,7 @@ impl Hex {
         let byts = if bits == 0 { &[][..] } else { &byts[byts.len().saturating_sub(size)..] };
         let mut full = vec![fill; size - byts.len()];
         full.extend_from_slice(byts);
-        self.check(ty, hex::encode(full))
+        self.check(ty, &hex::encode(full), Some(valu))
     }
 }
 
@@ -120,10 +127,10 @@ impl TypeImpl for Hex {
                 let clean = Hex::clean(text);
                 Some(match clean.strip_suffix('*') {
                     Some(prefix) => Ok(ty.stor("^=", prefix)),
-                    None => ty.norm(cx, &Value::from(clean)).map(|norm| ty.stor("=", norm.value)),
+                    None => ty.norm(cx, &Value::from(clean.as_str())).map(|norm| ty.stor("=", norm.value)),
                 })
             }
-            ("^=", Value::Str(text)) => Some(Ok(ty.stor("^=", Hex::clean(text)))),
+            ("^=", Value::Str(text)) => Some(Ok(ty.stor("^=", Hex::clean(text).as_str()))),
             ("^=", other) => Some(Err(ty.no_norm(other.kind()).with("type", other.kind()))),
             _ => None,
         }
@@ -148,8 +155,9 @@ impl Guid {
 }
 
 /// A guid's text in its one form, if it is one.
-pub fn guid_text(text: &str) -> Option<String> {
-    let lower: String = text.chars().filter(|ch| *ch != '-').flat_map(char::to_lowercase).collect();
+pub(super) fn guid_text(text: &str) -> Option<Scratch> {
+    let mut lower = Scratch::new();
+    lower.extend(text.chars().filter(|ch| *ch != '-').flat_map(char::to_lowercase));
     (lower.len() == 32 && lower.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(lower)
 }
 
@@ -168,7 +176,10 @@ impl TypeImpl for Guid {
         match valu {
             Value::Str(text) if text.len() == 32 && is_lower_hex(text) => Ok(Norm::new(text)),
             Value::Str(text) if &**text == "*" => Ok(Norm::new(cx.env.rand_guid())),
-            Value::Str(text) => guid_text(text).map(Norm::new).ok_or_else(|| ty.bad_valu(valu, "The text is no guid.")),
+            Value::Str(text) => guid_text(text).map(|guid| Norm::new(guid.as_str())).ok_or_else(|| {
+                let shown = text.to_lowercase().replace('-', "");
+                ty.bad_valu(&Value::from(shown), "The text is no guid.")
+            }),
             Value::List(items) if items.is_empty() => Err(ty.bad_valu(valu, "An empty list makes no guid.")),
             Value::List(_) => Ok(Norm::new(guid_of(valu))),
             other => Err(ty.no_norm(other.kind())),
@@ -197,16 +208,21 @@ impl Loc {
     }
 }
 
-fn norm_loc(text: &str) -> String {
-    let lower = text.to_lowercase();
-    let mut out = String::with_capacity(lower.len());
+fn norm_loc(text: &str) -> Value {
+    let (mut lower, mut out) = (Scratch::new(), Scratch::new());
+    lower.push_lower(text);
     for (indx, part) in py::strip(&lower).split('.').enumerate() {
         if indx > 0 {
             out.push('.');
         }
-        out.push_str(&py::onespace(part));
+        for (indx, word) in py::words(part).enumerate() {
+            if indx > 0 {
+                out.push(' ');
+            }
+            out.push_str(word);
+        }
     }
-    out
+    Value::from(out.as_str())
 }
 
 impl TypeImpl for Loc {
@@ -254,35 +270,61 @@ impl TypeImpl for Loc {
 
 /// The words of a text in lower case joined by `_`: one part of a tag or taxonomy.
 pub fn norm_word(text: &str) -> Option<Arc<str>> {
-    static WORD: LazyLock<Option<regex::Regex>> = LazyLock::new(|| regex::Regex::new(r"\w+").ok());
-    let is_word = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'_';
-    if !text.is_empty() && text.as_bytes().iter().all(is_word) {
+    if is_tag(text) && !text.contains('.') {
         return Some(Arc::from(text));
     }
-    let lower = text.to_lowercase();
-    let mut out = String::with_capacity(lower.len());
-    for word in WORD.as_ref()?.find_iter(&lower) {
-        if !out.is_empty() {
-            out.push('_');
-        }
-        out.push_str(word.as_str());
+    let mut out = Scratch::new();
+    push_words(&mut out, text).then(|| Arc::from(out.as_str()))
+}
+
+/// Adds the words of a text; whether there are any.
+fn push_words(out: &mut String, text: &str) -> bool {
+    let is_word = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'_';
+    if text.as_bytes().iter().all(is_word) {
+        out.push_str(text);
+        return !text.is_empty();
     }
-    (!out.is_empty()).then(|| Arc::from(out))
+    let mut lower = Scratch::new();
+    lower.push_lower(text);
+    let from = out.len();
+    if lower.is_ascii() {
+        let words = lower.split(|ch: char| !ch.is_ascii_alphanumeric() && ch != '_');
+        words.filter(|word| !word.is_empty()).for_each(|word| push_word(out, from, word));
+    } else {
+        static WORD: LazyLock<Option<regex::Regex>> = LazyLock::new(|| regex::Regex::new(r"\w+").ok());
+        let words = WORD.as_ref().into_iter().flat_map(|word| word.find_iter(&lower));
+        words.for_each(|word| push_word(out, from, word.as_str()));
+    }
+    out.len() > from
+}
+
+fn push_word(out: &mut String, from: usize, word: &str) {
+    if out.len() > from {
+        out.push('_');
+    }
+    out.push_str(word);
+}
+
+fn no_word(ty: &Type, text: &str) -> Error {
+    ty.bad_plain(format!("Every part needs at least one word character: {text:?}."))
 }
 
 fn req_word(ty: &Type, text: &str) -> Result<Arc<str>> {
-    norm_word(text).ok_or_else(|| ty.bad_plain(format!("Every part needs at least one word character: {text:?}.")))
+    norm_word(text).ok_or_else(|| no_word(ty, text))
 }
 
 /// A part given as an item of a list, which may be anything that `str` takes.
-fn item_word(ty: &Type, item: &Value) -> Result<Arc<str>> {
+fn item_word(ty: &Type, part: &str, item: &Value) -> Result<Arc<str>> {
     match item {
         Value::Str(text) => req_word(ty, text),
         Value::Int(_) | Value::Big(_) => req_word(ty, &py::str_text(item)),
         Value::Bool(flag) => req_word(ty, if *flag { "true" } else { "false" }),
         Value::Float(float) => req_word(ty, &super::textual::float_plain(*float)),
         Value::Surrogates(text) => req_word(ty, &super::surrogates::hide_text(text)),
-        other => Err(ty.no_norm(other.kind())),
+        other => {
+            let mesg = format!("Parts of {} are no {}.", ty.name, other.kind());
+            Err(err!("BadTypeValu", mesg = mesg, name = part))
+        }
     }
 }
 
@@ -319,25 +361,25 @@ impl TextRules for TaxonRules {
 /// The rules of `syn:tag`.
 pub struct TagRules;
 
-fn norm_tag(ty: &Type, cx: &NormCx, toks: Vec<Arc<str>>, given: Option<&Arc<str>>) -> Result<Norm> {
-    let Some(base) = toks.last() else {
-        return Err(err!("BadTypeValu", mesg = "A tag has at least one part.", name = &ty.name));
-    };
-    // Parts are as long as before only when nothing about them changed.
-    let size = toks.iter().map(|tok| tok.len() + 1).sum::<usize>() - 1;
-    let same = given.filter(|text| text.len() == size && text.split('.').eq(toks.iter().map(|tok| &**tok)));
-    let norm: Arc<str> = same.cloned().unwrap_or_else(|| toks.join(".").into());
-    if let Err(mesg) = cx.env.check_tag(&norm) {
-        return Err(ty.bad_valu(&Value::from(norm), mesg));
+/// The norm of a tag whose parts are well formed.
+fn tag_norm(ty: &Type, cx: &NormCx, tag: Arc<str>) -> Result<Norm> {
+    if let Err(mesg) = cx.env.check_tag(&tag) {
+        return Err(ty.bad_valu(&Value::from(tag), mesg));
     }
-    let mut info = NormInfo::default();
-    info.subs.push(("base".into(), Value::from(base)));
-    info.subs.push(("depth".into(), Value::from(toks.len() - 1)));
-    if let Some((up, _)) = norm.rsplit_once('.') {
-        info.subs.push(("up".into(), Value::from(up)));
+    let depth = tag.bytes().filter(|byte| *byte == b'.').count();
+    let (up, base) = tag.rsplit_once('.').map_or((None, &*tag), |(up, base)| (Some(up), base));
+    let mut made = Norm::with_room(&tag, 2 + usize::from(up.is_some())).sub("base", base).sub("depth", depth);
+    if let Some(up) = up {
+        made = made.sub("up", up);
     }
-    info.toks = toks.into_iter().map(Value::Str).collect();
-    Ok(Norm { value: Value::from(norm), info })
+    made.info.tag = Value::from(tag);
+    Ok(made)
+}
+
+/// Whether a text is a tag in its stored form.
+fn is_tag(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_lowercase() | byte.is_ascii_digit() | matches!(byte, b'_' | b'.');
+    text.bytes().fold(true, |fine, byte| fine & plain(byte)) && text.split('.').all(|part| !part.is_empty())
 }
 
 impl TextRules for TagRules {
@@ -346,32 +388,74 @@ impl TextRules for TagRules {
     }
 
     fn norm_text(&self, _opts: &TextOpts, ty: &Type, cx: &NormCx, text: &str) -> Result<Norm> {
-        let toks = text.trim_matches('#').split('.').map(|part| req_word(ty, part));
-        norm_tag(ty, cx, toks.collect::<Result<_>>()?, None)
+        let mut parts = Parts::new();
+        text.trim_matches('#').split('.').try_for_each(|part| parts.push(ty, part))?;
+        tag_norm(ty, cx, parts.dotted().into())
     }
 
-    fn norm_shared(&self, _opts: &TextOpts, ty: &Type, cx: &NormCx, text: &Arc<str>) -> Result<Norm> {
-        let toks = text.trim_matches('#').split('.').map(|part| req_word(ty, part));
-        norm_tag(ty, cx, toks.collect::<Result<_>>()?, Some(text))
+    fn norm_shared(&self, opts: &TextOpts, ty: &Type, cx: &NormCx, text: &Arc<str>) -> Result<Norm> {
+        if is_tag(text) { tag_norm(ty, cx, text.clone()) } else { self.norm_text(opts, ty, cx, text) }
     }
 
     fn norm_other(&self, _opts: &TextOpts, ty: &Type, cx: &NormCx, valu: &Value) -> Option<Result<Norm>> {
-        let items = valu.as_list()?;
-        let toks: Result<Vec<_>> = items.iter().map(|item| item_word(ty, item)).collect();
-        Some(toks.and_then(|toks| norm_tag(ty, cx, toks, None)))
+        let parts = Parts::of_items(ty, "syn:tag:part", valu.as_list()?);
+        Some(parts.and_then(|parts| match parts.count {
+            0 => Err(err!("BadTypeValu", mesg = "A tag has at least one part.", name = &ty.name)),
+            _ => tag_norm(ty, cx, parts.dotted().into()),
+        }))
     }
 }
 
 /// The rules of `taxonomy`.
 pub struct TaxonomyRules;
 
-fn norm_taxonomy(ty: &Type, toks: &[Arc<str>]) -> Result<Norm> {
-    let Some((base, above)) = toks.split_last() else {
-        return Err(err!("BadTypeValu", mesg = "A taxonomy has at least one part.", name = &ty.name));
-    };
-    let norm = format!("{}.", toks.join("."));
-    let made = Norm::new(norm).sub("base", base).sub("depth", above.len());
-    Ok(if above.is_empty() { made } else { made.sub("parent", format!("{}.", above.join("."))) })
+/// A tag or taxonomy in the making: its parts, each with a dot behind it.
+struct Parts {
+    text: Scratch,
+    /// Where the last part begins.
+    base: usize,
+    count: usize,
+}
+
+impl Parts {
+    fn new() -> Parts {
+        Parts { text: Scratch::new(), base: 0, count: 0 }
+    }
+
+    fn push(&mut self, ty: &Type, part: &str) -> Result<()> {
+        self.base = self.text.len();
+        if !push_words(&mut self.text, part) {
+            return Err(no_word(ty, part));
+        }
+        self.text.push('.');
+        self.count += 1;
+        Ok(())
+    }
+
+    /// The parts of a list.
+    fn of_items(ty: &Type, part: &str, items: &[Value]) -> Result<Parts> {
+        let mut parts = Parts::new();
+        for item in items {
+            parts.push(ty, &item_word(ty, part, item)?)?;
+        }
+        Ok(parts)
+    }
+
+    /// The parts with dots between them.
+    fn dotted(&self) -> &str {
+        self.text.strip_suffix('.').unwrap_or_default()
+    }
+
+    /// The norm as a taxonomy.
+    fn taxonomy(self, ty: &Type) -> Result<Norm> {
+        let Some(depth) = self.count.checked_sub(1) else {
+            return Err(err!("BadTypeValu", mesg = "A taxonomy has at least one part.", name = &ty.name));
+        };
+        let (above, base) = self.text.split_at(self.base);
+        let made = Norm::with_room(self.text.as_str(), 2 + usize::from(depth > 0));
+        let made = made.sub("base", base.trim_end_matches('.')).sub("depth", depth);
+        Ok(if depth == 0 { made } else { made.sub("parent", above) })
+    }
 }
 
 impl TextRules for TaxonomyRules {
@@ -380,15 +464,14 @@ impl TextRules for TaxonomyRules {
     }
 
     fn norm_text(&self, _opts: &TextOpts, ty: &Type, _cx: &NormCx, text: &str) -> Result<Norm> {
-        let parts = py::strip(text).trim_matches('.').split('.');
-        let toks: Vec<_> = parts.map(|part| req_word(ty, part)).collect::<Result<_>>()?;
-        norm_taxonomy(ty, &toks)
+        let mut parts = Parts::new();
+        py::strip(text).trim_matches('.').split('.').try_for_each(|part| parts.push(ty, part))?;
+        parts.taxonomy(ty)
     }
 
     fn norm_other(&self, _opts: &TextOpts, ty: &Type, _cx: &NormCx, valu: &Value) -> Option<Result<Norm>> {
-        let items = valu.as_list()?;
-        let toks: Result<Vec<_>> = items.iter().map(|item| item_word(ty, item)).collect();
-        Some(toks.and_then(|toks| norm_taxonomy(ty, &toks)))
+        let parts = Parts::of_items(ty, "taxon", valu.as_list()?);
+        Some(parts.and_then(|parts| parts.taxonomy(ty)))
     }
 
     fn for_lift(&self, _opts: &TextOpts, ty: &Type, cx: &NormCx, valu: &Value) -> Result<Value> {

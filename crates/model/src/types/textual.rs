@@ -2,13 +2,13 @@
 //!
 //! A family gives its [`TextRules`]; [`Textual`] makes a type of them.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use myelin_error::{Result, err};
 use myelin_value::Value;
 
 use super::ctors::Decl;
+use super::scratch::{Scratch, Text};
 use super::{Cmpr, Decimal, Norm, NormCx, NormInfo, PyRegex, StorCmpr, Type, TypeImpl, TypeVals, py};
 use crate::StorType;
 
@@ -45,24 +45,32 @@ impl TextOpts {
     }
 
     /// The text after `lower`, `replace`, `strip` and `onespace`. For lifts only the left side is stripped.
-    pub fn clean<'a>(&self, text: &'a str, for_lift: bool) -> Cow<'a, str> {
-        let mut out = Cow::Borrowed(text);
+    pub fn clean<'a>(&self, text: &'a str, for_lift: bool) -> Text<'a> {
+        let mut out = Text::Given(text);
         if self.lower && text.bytes().any(|byte| byte.is_ascii_uppercase() || !byte.is_ascii()) {
-            out = Cow::Owned(text.to_lowercase());
+            let mut lower = Scratch::new();
+            lower.push_lower(text);
+            out = Text::Made(lower);
         }
         for (look, repl) in &self.replace {
             if out.contains(look.as_str()) {
-                out = Cow::Owned(out.replace(look.as_str(), repl));
+                let mut made = Scratch::new();
+                made.push_str(&out.replace(look.as_str(), repl));
+                out = Text::Made(made);
             }
         }
         if self.strip {
-            let kept = if for_lift { out.trim_start_matches(py::is_space) } else { py::strip(&out) };
-            if kept.len() != out.len() {
-                out = Cow::Owned(kept.to_owned());
-            }
+            out = out.trimmed(|text| if for_lift { text.trim_start_matches(py::is_space) } else { py::strip(text) });
         }
         if self.onespace && !py::is_onespaced(&out) {
-            out = Cow::Owned(py::onespace(&out));
+            let mut made = Scratch::new();
+            for (nth, word) in py::words(&out).enumerate() {
+                if nth > 0 {
+                    made.push(' ');
+                }
+                made.push_str(word);
+            }
+            out = Text::Made(made);
         }
         out
     }
@@ -234,13 +242,16 @@ impl TextRules for StrRules {
         Ok(Norm { value: Value::from(&*norm), info })
     }
 
-    fn norm_shared(&self, opts: &TextOpts, ty: &Type, cx: &NormCx, text: &Arc<str>) -> Result<Norm> {
+    fn norm_shared(&self, opts: &TextOpts, ty: &Type, _cx: &NormCx, text: &Arc<str>) -> Result<Norm> {
         match opts.clean(text, false) {
-            Cow::Borrowed(norm) if norm.len() == text.len() => {
+            Text::Given(norm) if norm.len() == text.len() => {
                 let info = self.check(opts, ty, text, norm)?;
                 Ok(Norm { value: Value::Str(text.clone()), info })
             }
-            _ => self.norm_text(opts, ty, cx, text),
+            norm => {
+                let info = self.check(opts, ty, text, &norm)?;
+                Ok(Norm { value: Value::from(&*norm), info })
+            }
         }
     }
 }
@@ -252,7 +263,8 @@ impl StrRules {
             && !enums.iter().any(|have| have == norm)
         {
             let mesg = format!("The value is none of: {}.", enums.join(", "));
-            let names = ty.opts.get("enums").cloned().unwrap_or_default();
+            // The original looks for the names among the type's information, where they are not.
+            let names = ty.info.get("enums").cloned().unwrap_or_default();
             return Err(ty.bad_valu(&Value::from(text), mesg).with("enums", names));
         }
         let mut info = NormInfo::default();

@@ -389,7 +389,7 @@ impl<'r> Editor<'r> {
         if let Some(node) = snap.tag_node(&name)? {
             return self.load(&node);
         }
-        let toks: Vec<String> = info.toks.iter().map(py::str_text).collect();
+        let toks: Vec<String> = info.toks().iter().map(py::str_text).collect();
         for indx in 0..toks.len() {
             let upper: Arc<str> = Arc::from(toks[..=indx].join("."));
             let Some(node) = snap.tag_node(&upper)? else { continue };
