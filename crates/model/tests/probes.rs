@@ -4,6 +4,7 @@ use myelin_model::probe::PROBES;
 use myelin_model::{Model, probe};
 use myelin_value::Value;
 use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Text that types have to do with, of which inputs are made.
 const SEEDS: &[&str] = &[
@@ -94,9 +95,30 @@ impl Rng {
     }
 }
 
+/// How long to go on with other seeds, for those who look for more: `MYELIN_PROBE_SECS`.
+fn extra() -> Duration {
+    let secs = std::env::var("MYELIN_PROBE_SECS").ok().and_then(|secs| secs.parse().ok());
+    Duration::from_secs(secs.unwrap_or(0))
+}
+
 #[test]
 fn no_probe_panics() {
-    let mut rng = Rng(0x9e37_79b9_7f4a_7c15);
+    let (began, extra) = (Instant::now(), extra());
+    let mut seed = 0x9e37_79b9_7f4a_7c15;
+    let mut rounds = 0;
+    loop {
+        probe_all(seed);
+        rounds += 4000;
+        if began.elapsed() >= extra {
+            break;
+        }
+        seed = SystemTime::now().duration_since(UNIX_EPOCH).map_or(seed, |now| now.as_nanos() as u64 | 1);
+        eprintln!("{rounds} rounds; next seed {seed:#x}");
+    }
+}
+
+fn probe_all(seed: u64) {
+    let mut rng = Rng(seed);
     for round in 0..4000_usize {
         let data = rng.mutated();
         for probe in PROBES {
