@@ -16,6 +16,7 @@ mod http_socket;
 mod httpapi;
 pub(crate) mod jsonstor;
 mod layer;
+mod leftovers;
 mod migration;
 mod migrations;
 mod model;
@@ -48,6 +49,7 @@ pub fn register(registry: &mut Registry) {
     httpapi::register(registry);
     jsonstor::register(registry);
     layer::register(registry);
+    leftovers::register(registry);
     migration::register(registry);
     migrations::register(registry);
     model::register(registry);

@@ -177,6 +177,14 @@ impl Project {
     fn find(&self, rt: &Rt, form: &str, name: &str) -> Flow<Option<Node>> {
         find_named(rt, form, name, Some(("project", self.0.valu())))
     }
+
+    /// Deletes an epic or a sprint, which its tickets then belong to no more. Gives whether there was one.
+    fn del_group(&self, rt: &Rt, kind: &str, name: &str) -> Flow<Item> {
+        self.confirm(rt, &["project", kind, "del"])?;
+        let Some(node) = self.find(rt, &format!("proj:{kind}"), name)? else { return Ok(Item::from(false)) };
+        unlink(rt, &format!("proj:ticket:{kind}"), kind, node.valu())?;
+        edit::del_node(rt, &node, false).map(|()| Item::from(true))
+    }
 }
 
 static PROJECT: TypeDef = TypeDef {
@@ -218,11 +226,7 @@ static EPICS: TypeDef = TypeDef {
             Ok(Item::obj(Epic(project.same(), add(rt, "proj:epic", &props)?)))
         }),
         FuncDef::rw("del", &[Arg::req("name")], |rt, item, args| {
-            let project = &this::<Epics>(item)?.0;
-            project.confirm(rt, &["project", "epic", "del"])?;
-            let Some(node) = project.find(rt, "proj:epic", &args.str(rt, 0)?)? else { return Ok(Item::from(false)) };
-            unlink(rt, "proj:ticket:epic", "epic", node.valu())?;
-            edit::del_node(rt, &node, false).map(|()| Item::from(true))
+            this::<Epics>(item)?.0.del_group(rt, "epic", &args.str(rt, 0)?)
         }),
     ],
     getters: &[],
@@ -270,11 +274,7 @@ static SPRINTS: TypeDef = TypeDef {
             Ok(Item::obj(Sprint(project.same(), add(rt, "proj:sprint", &props)?)))
         }),
         FuncDef::rw("del", &[Arg::req("name")], |rt, item, args| {
-            let project = &this::<Sprints>(item)?.0;
-            project.confirm(rt, &["project", "sprint", "del"])?;
-            let Some(node) = project.find(rt, "proj:sprint", &args.str(rt, 0)?)? else { return Ok(Item::from(false)) };
-            unlink(rt, "proj:ticket:sprint", "sprint", node.valu())?;
-            edit::del_node(rt, &node, false).map(|()| Item::from(true))
+            this::<Sprints>(item)?.0.del_group(rt, "sprint", &args.str(rt, 0)?)
         }),
     ],
     getters: &[],

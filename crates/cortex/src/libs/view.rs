@@ -497,7 +497,8 @@ fn check_quorum(valu: &Value) -> Flow<()> {
         return bad(".count", "have a count of at least 1");
     }
     let Some(roles) = roles.as_list() else { return bad(".roles", "have a list of roles") };
-    match roles.iter().position(|role| !role.is_text()) {
+    let is_iden = |role: &Value| role.as_str().is_some_and(|role| myelin_value::Iden::from_hex(role).is_some());
+    match roles.iter().position(|role| !is_iden(role)) {
         Some(at) => bad(&format!(".roles[{at}]"), "name its roles by their idens"),
         None => Ok(()),
     }

@@ -288,17 +288,14 @@ fn violation(mesg: &str, name: &str) -> myelin_error::Error {
 
 /// Runs a check over each map of a list in a package, which may complete it.
 fn each(pkg: &mut Map, part: &str, mut func: impl FnMut(&mut Map) -> Result<()>) -> Result<()> {
-    let Some(rows) = pkg.get(part) else { return Ok(()) };
-    let rows = rows.as_list().ok_or_else(|| violation(&format!("The {part} of a package are a list."), part))?;
+    // What has not the shape of a part is left for the schema to name.
+    let Some(rows) = pkg.get(part).and_then(Value::as_list) else { return Ok(()) };
     let mut done = Vec::with_capacity(rows.len());
     for row in rows {
-        let mut row = row
-            .as_map()
-            .ok_or_else(|| violation(&format!("Each of a package's {part} is a dictionary."), part))?
-            .clone();
-        if !row.get("name").is_some_and(Value::is_text) {
-            return Err(violation(&format!("Each of a package's {part} has a name."), part));
-        }
+        let Some(mut row) = row.as_map().cloned() else {
+            done.push(row.clone());
+            continue;
+        };
         func(&mut row)?;
         done.push(Value::from(row));
     }
@@ -337,7 +334,7 @@ fn check_inits(pkg: &Map) -> Result<()> {
         let version = init
             .get("version")
             .and_then(Value::as_i64)
-            .ok_or_else(|| violation("Each init has a number as version.", "inits"))?;
+            .ok_or_else(|| violation("Each init has a number as version.", "data.inits.versions"))?;
         if last.is_some_and(|last| version <= last) {
             return Err(err!("BadPkgDef", mesg = "The versions of a package's inits must rise.", version = version));
         }
@@ -371,11 +368,11 @@ fn complete_command(command: &mut Map, pkgname: &str, svciden: Option<&Value>) -
         conf.insert("svciden", iden.clone());
     }
     command.insert("cmdconf", conf);
-    check_command(command)
+    check_storm(command.get_str("storm").unwrap_or_default())
 }
 
 fn check_command(command: &Map) -> Result<()> {
-    let Some(name) = command.get_str("name") else { return Ok(()) };
+    let name = command.get_str("name").ok_or_else(|| violation("A command needs a name.", "data.name"))?;
     let valid = name.split(['.', '_']).all(|part| part.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit()))
         && name.starts_with(|c: char| c.is_ascii_lowercase());
     if !valid {

@@ -90,7 +90,9 @@ pub trait StormObj: Send + Sync + Any {
     fn repr(&self, rt: &Rt) -> Flow<String> {
         match self.value(rt) {
             Ok(valu) => Ok(format!("{}: {}", self.type_name(), myelin_model::types::py::str_text(&valu))),
-            Err(_) => Ok(format!("{} object", self.type_name())),
+            Err(Ctl::Err(error)) if error.is("NoSuchType") => Ok(format!("{} object", self.type_name())),
+            // Who may not read it does not get to see it either.
+            Err(error) => Err(error),
         }
     }
 

@@ -21,6 +21,7 @@ mod json;
 pub mod jsontext;
 mod log;
 mod math;
+mod mime;
 mod pack;
 mod pformat;
 mod pipe;
@@ -64,6 +65,7 @@ pub fn register(registry: &mut Registry) {
         &hex::LIB,
         &infosec::LIB,
         &ipv6::LIB,
+        &mime::HTML,
         &iters::LIB,
         &json::LIB,
         &log::LIB,
