@@ -188,6 +188,9 @@ fn push(rt: &Rt, opts: &Map, times: Times, pool: bool) -> Flow<Item> {
         cdef.insert("iden", iden.clone());
     }
     confirm_gate(rt, &["cron", "add"], Some(&view))?;
+    if myelin_value::Iden::from_hex(&view).is_none() {
+        return Err(err!("SchemaViolation", mesg = "data.view must be an iden", name = "data.view").into());
+    }
     readable(rt, &view)?;
     let def = core(rt)?.cron.add(cdef)?;
     Ok(job(def.as_map().cloned().unwrap_or_default()))
