@@ -106,8 +106,7 @@ fn write_status(path: &Path, report: &Report) -> std::io::Result<()> {
                 Made by `cargo xtask coverage --write`; do not edit.\nA thing that is registered exists; \
                 `tests/conformance` says how far it behaves.\n\n\
                 Some rows are lower than what works, for the binary does not print everything yet: of HTTP routes \
-                nothing, of events those of a cortex alone (not of the cell under it, AHA, axon and jsonstor), of tools \
-                the names of its own sub-commands, and of Storm objects not the attributes that a type resolves itself.\n\n";
+                nothing, and of Storm objects not the attributes that a type resolves itself.\n\n";
     std::fs::write(path, format!("{head}{}", report.text(usize::MAX)))
 }
 

@@ -48,6 +48,19 @@ struct CloneApi {
     info: Value,
 }
 
+/// The calls of the provisioning listener's APIs, as `Class.method`.
+pub fn call_names() -> Vec<String> {
+    let names = |class: &str, names: Vec<&str>| -> Vec<String> {
+        names.into_iter().map(|name| format!("{class}.{name}")).collect()
+    };
+    [
+        names("ProvApi", ProvApi::table().names().collect()),
+        names("EnrollApi", EnrollApi::table().names().collect()),
+        names("CloneApi", CloneApi::table().names().collect()),
+    ]
+    .concat()
+}
+
 fn ca_cert(aha: &Aha) -> Result<Value> {
     Ok(aha.certdir().ca_cert_bytes(aha.network())?.map_or(Value::Null, |byts| byts[..].into()))
 }

@@ -16,4 +16,5 @@ pub mod service;
 pub mod store;
 
 pub use aha::{Aha, Key};
+pub use keys::call_names as key_call_names;
 pub use service::{SPEC, Service, start};

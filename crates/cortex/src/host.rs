@@ -25,22 +25,6 @@ const GIVEN: [&[&str]; 7] = [
     &["view", "fork"],
 ];
 
-/// Events that are not those of one part of [`crate::parts`].
-const EVENTS: &[&str] = &[
-    "edits",
-    "layer:set",
-    "layer:set:modelvers",
-    "view:set",
-    "view:addlayer",
-    "view:setlayers",
-    "view:detach",
-    "view:forkparent",
-    "view:forkchild",
-    "trigger:add",
-    "trigger:del",
-    "trigger:set",
-];
-
 /// A user of the cell on whose behalf a query runs.
 pub struct QueryUser(pub CellUser);
 
@@ -85,11 +69,6 @@ impl Cortex {
     /// What queries can call in this cortex.
     pub fn registry(&self) -> &'static Arc<Registry> {
         Cortex::builtin_registry()
-    }
-
-    /// The names of the events of a cortex, its views and its layers.
-    pub fn event_names() -> &'static [&'static str] {
-        EVENTS
     }
 
     /// The names of the commands that every cortex has and that are written in Storm.

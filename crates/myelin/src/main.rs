@@ -79,7 +79,7 @@ fn main() -> ExitCode {
             Command::Cortex(args) => serve::run("cortex", &args.args).await,
             Command::Jsonstor(args) => serve::run("jsonstor", &args.args).await,
             Command::Quickstart(args) => quickstart::run(args).await,
-            Command::Registry => registry::print(),
+            Command::Registry => registry::print().await,
             Command::Storm(args) => shell::run(args).await,
             Command::Tool { name, args } => tools::run(&name, args).await,
         }

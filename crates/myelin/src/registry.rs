@@ -1,16 +1,18 @@
 //! `myelin registry`: what this build registers, as JSON of kind → names, for `cargo xtask coverage`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use myelin_aha::api::AhaApi;
 use myelin_axon::api::AxonApi;
 use myelin_cell::conf::CELL_CONFS;
-use myelin_cell::{Cell, CellApi, CellSpec};
+use myelin_cell::{CellApi, CellSpec};
 use myelin_cortex::{CoreApi, Cortex};
 use myelin_error::Result;
 use myelin_jsonstor::api::JsonStorApi;
 use myelin_model::Model;
 use myelin_telepath::{MethTable, TableApi};
+use myelin_value::Map;
 
 use crate::tools::TOOLS;
 
@@ -18,7 +20,7 @@ use crate::tools::TOOLS;
 ///
 /// # Errors
 /// The model cannot be loaded.
-pub fn print() -> Result<u8> {
+pub async fn print() -> Result<u8> {
     let model = Model::shared()?;
     let registry = Cortex::builtin_registry();
     let mut kinds: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
@@ -41,14 +43,33 @@ pub fn print() -> Result<u8> {
     }
     kinds.insert("methods", methods);
     kinds.insert("calls", calls());
-    kinds.insert(
-        "events",
-        Cell::base_events().iter().chain(Cortex::event_names()).map(|name| (*name).to_owned()).collect(),
-    );
+    kinds.insert("events", events().await?);
     kinds.insert("options", options());
     kinds.insert("tools", TOOLS.iter().map(|tool| tool.name.to_owned()).collect());
     println!("{}", serde_json::to_string_pretty(&kinds).unwrap_or_default());
     Ok(0)
+}
+
+/// What the four services apply, asked of each while it runs on an empty directory.
+async fn events() -> Result<BTreeSet<String>> {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let base = tempfile::tempdir()?;
+    let conf = || Map::new().with("health:sysctl:checks", false);
+    let dir = |name: &str| -> Result<PathBuf> {
+        let path = base.path().join(name);
+        std::fs::create_dir_all(&path)?;
+        Ok(path)
+    };
+    let aha = myelin_aha::start(&dir("aha")?, conf().with("aha:network", "registry.myelin")).await?;
+    let axon = myelin_axon::start(&dir("axon")?, conf()).await?;
+    let jsonstor = myelin_jsonstor::start(&dir("jsonstor")?, conf()).await?;
+    let cortex = myelin_cortex::start(&dir("cortex")?, conf()).await?;
+    let mut names = BTreeSet::new();
+    for cell in [&aha.cell, &axon.cell, &jsonstor.cell, &cortex.cell] {
+        names.extend(cell.nexus().event_names());
+        crate::quickstart::end(cell).await?;
+    }
+    Ok(names)
 }
 
 fn calls() -> BTreeSet<String> {
@@ -63,6 +84,7 @@ fn calls() -> BTreeSet<String> {
         .chain(names("AxonApi", AxonApi::table()))
         .chain(names("AhaApi", AhaApi::table()))
         .chain(names("JsonStorApi", JsonStorApi::table()))
+        .chain(myelin_aha::key_call_names())
         .collect()
 }
 

@@ -277,6 +277,14 @@ impl Nexus {
         self.0.handlers.write().remove(nexsiden);
     }
 
+    /// The names of all events that something here applies, sorted.
+    pub fn event_names(&self) -> Vec<String> {
+        let handlers = self.0.handlers.read();
+        let names: std::collections::BTreeSet<&str> =
+            handlers.values().flat_map(|handler| handler.events().iter().copied()).collect();
+        names.into_iter().map(str::to_owned).collect()
+    }
+
     /// Lets go of every handler, which hold on to the parts they change.
     pub(crate) fn clear_handlers(&self) {
         self.0.handlers.write().clear();
