@@ -4,6 +4,7 @@
 //! not the shell. With one it runs that query, prints the outcome and exits with status 1 if there was an error.
 //! What it prints is the original's, so that scripts which read it keep working.
 
+mod colour;
 mod complete;
 mod print;
 mod prompt;

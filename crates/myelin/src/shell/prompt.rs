@@ -57,6 +57,7 @@ fn edit(completer: StormCompleter, tx: &mpsc::Sender<Line>) -> Result<()> {
     let mut editor = Reedline::create()
         .with_completer(Box::new(completer))
         .with_menu(ReedlineMenu::EngineCompleter(Box::new(list)))
+        .with_highlighter(Box::new(super::colour::StormColours))
         .with_validator(Box::new(Balanced))
         .with_edit_mode(Box::new(Emacs::new(keys)));
     if let Ok(history) = FileBackedHistory::with_file(HISTORY, history_path()) {
