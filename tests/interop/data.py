@@ -2,7 +2,10 @@
 Real data, as an analyst loads it: the tasks of the shared folder against a quickstart, and actors' indicator lists through
 Storm and through both feed tools. Skipped where there is no shared folder beside the checkout (MYELIN_SHARED names another).
 
-Usage: data.py --binary MYELIN [--only TASK,TASK] [--lists]
+tasks.json beside this script records which tasks are answered as the original answers them: `--write` makes it, every whole
+run checks it, `cargo xtask coverage` names the others.
+
+Usage: data.py --binary MYELIN [--only TASK,TASK] [--lists NUMBER] [--write]
 '''
 import os
 import sys
@@ -21,8 +24,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 SHARED = os.environ.get('MYELIN_SHARED') or os.path.normpath(os.path.join(HERE, '..', '..', '..', 'shared'))
 DATA = os.path.join(SHARED, 'data')
 
-# How many of the actors' lists are loaded, the shortest first.
-LISTS = 6
+RECORD = os.path.join(HERE, 'tasks.json')
 
 LOAD = '''
 [ media:news=(maltrail, $tag) :title=`Indicators of {$tag}` ] $news=$node
@@ -42,7 +44,8 @@ for $line in $lines {
 pars = argparse.ArgumentParser(description=__doc__)
 pars.add_argument('--binary', required=True)
 pars.add_argument('--only')
-pars.add_argument('--lists', action='store_true', help="the actors' lists as well, which takes minutes in a debug build")
+pars.add_argument('--lists', type=int, help="how many of the actors' lists, the shortest first; all of them by default")
+pars.add_argument('--write', action='store_true', help='record which tasks are answered')
 opts = pars.parse_args()
 
 
@@ -86,7 +89,7 @@ async def run_tasks(prox):
         tasks = json.load(fd)
     with open(os.path.join(DATA, 'tasks.expected.json')) as fd:
         want = json.load(fd)
-    failed = []
+    failed, answered = [], []
     for task in tasks:
         iden = task['id']
         if opts.only and iden not in opts.only.split(','):
@@ -99,8 +102,21 @@ async def run_tasks(prox):
         if mine != theirs:
             wrong['messages'] = (mine, theirs)
         print(f'   {iden}: {got["secs"]} s, {f"{len(wrong)} answers differ" if wrong else "ok"}', flush=True)
+        if not wrong:
+            answered.append(iden)
         for name, (mine, theirs) in wrong.items():
             failed.append(f'{iden} {name}: got {json.dumps(mine)[:300]}, expected {json.dumps(theirs)[:300]}')
+    if opts.only:
+        return failed
+    if opts.write:
+        with open(RECORD, 'w') as fd:
+            json.dump({'answered': answered}, fd, indent=1)
+            fd.write('\n')
+        return failed
+    with open(RECORD) as fd:
+        recorded = json.load(fd)['answered']
+    if answered != recorded:
+        failed.append(f'the record says that {recorded} are answered: run with --write')
     return failed
 
 
@@ -121,7 +137,7 @@ async def lists(prox, url, base):
     fresh = "$layr=$lib.layer.add() $view=$lib.view.add(($layr.iden,)) return($view.iden)"
     loaded = await prox.callStorm(fresh)
     tags = []
-    for path in paths[:LISTS]:
+    for path in paths[:opts.lists]:
         with open(path) as fd:
             lines = fd.read().splitlines()
         tag = 'mt.' + os.path.basename(path)[:-4].replace('-', '_')
@@ -129,7 +145,7 @@ async def lists(prox, url, base):
         async for mesg in prox.storm(LOAD, opts={'view': loaded, 'vars': {'tag': tag, 'lines': lines}}):
             assert mesg[0] not in ('err', 'warn'), mesg
     want = await tally(prox, loaded, tags)
-    assert all(want[f'{tag} edges'] > 100 for tag in tags), want
+    assert all(want[f'{tag} edges'] > 100 for tag in tags) and tags, want
 
     # Out as packed nodes, the reports first: their edges lead to nodes that come later.
     path = os.path.join(base, 'lists.nodes')
@@ -189,9 +205,10 @@ async def main():
             began = time.monotonic()
             failed += await run_tasks(prox)
             print(f'tasks: {time.monotonic() - began:.1f} s', flush=True)
-            if opts.lists:
+            if not opts.only and opts.lists != 0:
+                began = time.monotonic()
                 await lists(prox, url, base)
-                print('ok lists')
+                print(f'lists: {time.monotonic() - began:.1f} s', flush=True)
     for text in failed:
         print(f'FAILED {text}')
     if not failed:

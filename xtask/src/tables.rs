@@ -15,6 +15,11 @@ pub struct Kind {
     pub names: Vec<String>,
 }
 
+/// The tasks with real data, by their ids.
+fn tasks(table: &Value) -> BTreeSet<String> {
+    table.as_array().into_iter().flatten().filter_map(|task| task["id"].as_str()).map(str::to_owned).collect()
+}
+
 /// Reads every table.
 pub fn load(reference: &Path) -> Result<Vec<Kind>, String> {
     let read = |name: &str| -> Result<Value, String> {
@@ -41,6 +46,7 @@ pub fn load(reference: &Path) -> Result<Vec<Kind>, String> {
             keys(&tools).iter().map(|name| name.trim_start_matches("synapse.tools.").to_owned()).collect(),
         ),
         kind("routes", "HTTP routes", routes(&http)),
+        kind("answered", "Tasks with real data, answered as the original does", tasks(&read("../data/tasks.json")?)),
     ])
 }
 
@@ -89,7 +95,16 @@ fn event_names(text: &str) -> BTreeSet<String> {
     for line in text.lines() {
         let Some(cell) = line.strip_prefix("| `").and_then(|rest| rest.split(" |").next()) else { continue };
         let names = cell.split('`').filter(|part| !part.trim_matches([' ', '/', ',']).is_empty());
-        found.extend(names.map(|name| name.trim().to_owned()).filter(|name| name.contains(':') || name == "edits"));
+        let mut before = String::new();
+        for name in names.map(str::trim).filter(|name| name.contains(':') || *name == "edits") {
+            // `a:b:c` / `:d` stands for `a:b:d` as the second.
+            let name = match (name.strip_prefix(':'), before.rsplit_once(':')) {
+                (Some(last), Some((base, _))) => format!("{base}:{last}"),
+                _ => name.to_owned(),
+            };
+            before.clone_from(&name);
+            found.insert(name);
+        }
     }
     found
 }
@@ -112,7 +127,15 @@ fn options(table: &Value) -> BTreeSet<String> {
     found
 }
 
-/// Every path under any key named `path` or `route`.
+/// A path whose parameters, in brackets or in braces, are written `{}`.
+pub fn plain_path(path: &str) -> String {
+    match path.find(['(', '{']) {
+        Some(at) => format!("{}{{}}", &path[..at]),
+        None => path.to_owned(),
+    }
+}
+
+/// Every path under any key named `path` or `route`; what varies in it is written `{}`.
 fn routes(table: &Value) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let mut todo = vec![table];
@@ -120,9 +143,9 @@ fn routes(table: &Value) -> BTreeSet<String> {
         match valu {
             Value::Array(rows) => todo.extend(rows),
             Value::Object(map) => {
-                found.extend(map.iter().filter(|(key, _)| key.starts_with('/')).map(|(key, _)| key.clone()));
+                found.extend(map.keys().filter(|key| key.starts_with('/')).map(|key| plain_path(key)));
                 let named = ["path", "route"].iter().filter_map(|key| map.get(*key)?.as_str());
-                found.extend(named.filter(|path| path.starts_with('/')).map(str::to_owned));
+                found.extend(named.filter(|path| path.starts_with('/')).map(plain_path));
                 todo.extend(map.values());
             }
             _ => {}

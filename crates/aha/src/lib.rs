@@ -7,6 +7,7 @@
 mod aha;
 pub mod api;
 pub mod failover;
+mod http;
 mod keys;
 pub mod names;
 pub mod peers;

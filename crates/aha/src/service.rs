@@ -48,6 +48,7 @@ pub struct Service {
 pub async fn start(dirn: &Path, conf: Map) -> Result<Arc<Service>> {
     let path = dirn.to_owned();
     let (cell, aha) = blocking(move || boot(&path, conf)).await?;
+    cell.add_routes(crate::http::routes(&aha));
     let bound = cell.serve(api_maker(aha.clone())).await?;
     if let Some(port) = bound.as_ref().and_then(Bound::port) {
         let announced = announce(aha.clone(), port);

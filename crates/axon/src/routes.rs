@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
 use axum::http::header::{ACCEPT_RANGES, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, RANGE};
@@ -11,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use futures::StreamExt;
 use myelin_cell::User;
-use myelin_cell::http::{Fail, JsonBody, MaybeWho, Reply, blocking, req_allowed, unauthenticated};
+use myelin_cell::http::{Fail, JsonBody, MaybeWho, Reply, Routes, blocking, req_allowed, unauthenticated};
 use myelin_error::{Error, Result, err};
 use myelin_value::Value;
 
@@ -98,9 +97,9 @@ type Store = Arc<dyn Files>;
 type Answer = std::result::Result<Response, Fail>;
 
 /// The routes over some files.
-pub fn routes(files: Store) -> Router {
+pub fn routes(files: Store) -> Routes {
     const BY: &str = "/api/v1/axon/files/by/sha256/";
-    Router::new()
+    Routes::new()
         .route("/api/v1/axon/files/put", post(put).put(put))
         .route("/api/v1/axon/files/del", post(dels))
         .route("/api/v1/axon/files/has/sha256/{sha256}", get(has))

@@ -89,7 +89,7 @@ pub(crate) struct Inner {
     pub reloads: Mutex<indexmap::IndexMap<String, crate::reload::ReloadFunc>>,
     pub permdefs: RwLock<Vec<Map>>,
     pub backup: Mutex<crate::backup::BackupState>,
-    pub routes: RwLock<axum::Router>,
+    pub routes: RwLock<crate::http::Routes>,
     pub https: Mutex<Vec<Value>>,
     pub dmon: std::sync::OnceLock<myelin_telepath::Dmon>,
     /// Held for as long as the cell is open: whoever still has a handle of an ended one does not keep others out.
@@ -506,7 +506,7 @@ impl Cell {
         self.0.sums.write().clear();
         drop(self.0.boot.lock().take());
         self.0.reloads.lock().clear();
-        *self.0.routes.write() = axum::Router::new();
+        *self.0.routes.write() = crate::http::Routes::new();
         self.auth().clear_hooks();
         if self.0.embedded {
             self.nexus().del_handler(self.iden());

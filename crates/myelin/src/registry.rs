@@ -35,23 +35,20 @@ pub async fn print() -> Result<u8> {
         functions.extend(lib.consts.iter().map(|(name, _)| format!("{path}.{name}")));
     }
     kinds.insert("functions", functions);
-    let mut methods = BTreeSet::new();
-    for def in registry.all_types() {
-        methods.extend(def.funcs.iter().map(|func| format!("{}.{}", def.name, func.name)));
-        methods.extend(def.getters.iter().map(|(name, _)| format!("{}.{name}", def.name)));
-        methods.extend(def.setters.iter().map(|(name, ..)| format!("{}.{name}", def.name)));
-    }
-    kinds.insert("methods", methods);
+    kinds.insert("methods", registry.members());
     kinds.insert("calls", calls());
-    kinds.insert("events", events().await?);
+    let (events, routes) = running().await?;
+    kinds.insert("events", events);
+    kinds.insert("routes", routes);
     kinds.insert("options", options());
     kinds.insert("tools", TOOLS.iter().map(|tool| tool.name.to_owned()).collect());
     println!("{}", serde_json::to_string_pretty(&kinds).unwrap_or_default());
     Ok(0)
 }
 
-/// What the four services apply, asked of each while it runs on an empty directory.
-async fn events() -> Result<BTreeSet<String>> {
+/// The events that the four services apply and the paths they serve over HTTPS, asked of each while it runs on an empty
+/// directory.
+async fn running() -> Result<(BTreeSet<String>, BTreeSet<String>)> {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let base = tempfile::tempdir()?;
     let conf = || Map::new().with("health:sysctl:checks", false);
@@ -64,12 +61,13 @@ async fn events() -> Result<BTreeSet<String>> {
     let axon = myelin_axon::start(&dir("axon")?, conf()).await?;
     let jsonstor = myelin_jsonstor::start(&dir("jsonstor")?, conf()).await?;
     let cortex = myelin_cortex::start(&dir("cortex")?, conf()).await?;
-    let mut names = BTreeSet::new();
+    let (mut events, mut routes) = (BTreeSet::new(), BTreeSet::new());
     for cell in [&aha.cell, &axon.cell, &jsonstor.cell, &cortex.cell] {
-        names.extend(cell.nexus().event_names());
+        events.extend(cell.nexus().event_names());
+        routes.extend(cell.route_paths());
         crate::quickstart::end(cell).await?;
     }
-    Ok(names)
+    Ok((events, routes))
 }
 
 fn calls() -> BTreeSet<String> {

@@ -3,7 +3,7 @@
 //! A [`Registry`] is filled once at start: with what this crate brings ([`Registry::builtin`]), then with what the
 //! service adds. Adding a library is a static [`LibDef`] and one line in `libs/mod.rs`.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::cmds::CmdDef;
@@ -26,6 +26,8 @@ pub struct Registry {
     libs: HashMap<String, Vec<&'static LibDef>>,
     types: HashMap<&'static str, &'static TypeDef>,
     cmds: HashMap<&'static str, &'static CmdDef>,
+    objects: Vec<&'static TypeDef>,
+    computed: Vec<(&'static str, &'static [&'static str])>,
 }
 
 impl Registry {
@@ -51,6 +53,16 @@ impl Registry {
     /// Adds the methods of a built-in kind (`str`, `list`, `node`, …) by its type name.
     pub fn add_type(&mut self, def: &'static TypeDef) {
         self.types.insert(def.name, def);
+    }
+
+    /// Names the tables of objects that libraries hand out. An object finds its own table; this is for reports.
+    pub fn add_objects(&mut self, defs: &[&'static TypeDef]) {
+        self.objects.extend(defs);
+    }
+
+    /// Names members of an object that are not in its table, since it takes them from its record.
+    pub fn add_computed(&mut self, name: &'static str, members: &'static [&'static str]) {
+        self.computed.push((name, members));
     }
 
     /// Adds a command.
@@ -92,10 +104,18 @@ impl Registry {
         libs
     }
 
-    /// Every built-in kind with methods.
-    pub fn all_types(&self) -> Vec<&'static TypeDef> {
-        let mut types: Vec<_> = self.types.values().copied().collect();
-        types.sort_by_key(|def| def.name);
-        types
+    /// Methods and properties of every kind and object, as `type.member`.
+    pub fn members(&self) -> BTreeSet<String> {
+        let mut found = BTreeSet::new();
+        for def in self.types.values().chain(&self.objects) {
+            let funcs = def.funcs.iter().map(|func| func.name);
+            let getters = def.getters.iter().map(|(name, _)| *name);
+            let setters = def.setters.iter().map(|(name, ..)| *name);
+            found.extend(funcs.chain(getters).chain(setters).map(|member| format!("{}.{member}", def.name)));
+        }
+        for (name, members) in &self.computed {
+            found.extend(members.iter().map(|member| format!("{name}.{member}")));
+        }
+        found
     }
 }

@@ -10,6 +10,7 @@
 mod cookie;
 mod reply;
 mod routes;
+mod table;
 mod who;
 
 use std::net::SocketAddr;
@@ -38,6 +39,7 @@ use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 
 pub use reply::{Fail, Reply, unauthenticated};
+pub use table::Routes;
 pub use who::{Admin, JsonBody, MaybeWho, Remote, Who, req_allowed};
 
 use crate::{Cell, User};
@@ -100,9 +102,14 @@ struct Host {
 
 impl Cell {
     /// Adds routes to the HTTPS server, whether it runs already or not.
-    pub fn add_routes(&self, routes: Router) {
+    pub fn add_routes(&self, routes: Routes) {
         let mut all = self.inner().routes.write();
         *all = std::mem::take(&mut *all).merge(routes);
+    }
+
+    /// The paths that the HTTPS server of this service answers, parameters in braces.
+    pub fn route_paths(&self) -> Vec<String> {
+        [routes::all(self).paths(), self.inner().routes.read().paths()].concat()
     }
 
     /// Starts the HTTPS server. Returns where it listens; the port 0 takes a free one.
@@ -167,7 +174,7 @@ impl Host {
             behind_proxy: cell.conf().is_on("https:parse:proxy:remoteip"),
             tls: Arc::new(RwLock::new(tls)),
             conns: Arc::new(Semaphore::new(MAX_CONNS)),
-            base: routes::all(&cell),
+            base: routes::all(&cell).router(),
             cell,
         })
     }
@@ -196,7 +203,7 @@ impl Host {
 
     /// The routes for one connection. Those that a service adds later hold for connections from then on.
     fn router(self: &Arc<Self>, peer: SocketAddr) -> Router {
-        let routes = self.base.clone().merge(self.cell.inner().routes.read().clone());
+        let routes = self.base.clone().merge(self.cell.inner().routes.read().router());
         let around = axum::middleware::from_fn_with_state((self.clone(), peer), around);
         routes.layer(DefaultBodyLimit::max(MAX_BODY)).layer(around)
     }

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{Path, Query, State};
 use axum::http::header::SET_COOKIE;
@@ -15,15 +14,15 @@ use tokio::sync::broadcast::error::RecvError;
 
 use super::reply::{Fail, Reply};
 use super::who::{Admin, JsonBody, MaybeWho, Who, req_allowed, session_iden};
-use super::{Conn, blocking, cookie, is_same_host};
+use super::{Conn, Routes, blocking, cookie, is_same_host};
 use crate::version::now;
 use crate::{Cell, Role, User};
 
 type Answer = Result<Reply, Fail>;
 
 /// The routes, for the cell they speak of.
-pub(super) fn all(cell: &Cell) -> Router {
-    Router::new()
+pub(super) fn all(cell: &Cell) -> Routes {
+    Routes::new()
         .route("/robots.txt", get(async || "User-agent: *\nDisallow: /\n"))
         .route("/api/v1/login", post(login))
         .route("/api/v1/logout", get(logout))

@@ -129,7 +129,7 @@ async fn users_and_roles_are_kept_over_http() {
 async fn a_services_routes_know_who_asks() {
     let fix = fixture();
     let mine = async |Who(user): Who| Reply(user.name().into());
-    fix.cell.add_routes(Router::new().route("/api/v1/mine", axum::routing::get(mine)));
+    fix.cell.add_routes(Routes::new().route("/api/v1/mine", axum::routing::get(mine)));
     let good = basic("root", "secret");
     let (_, answer, _) = fix.ask("GET", "/api/v1/mine", &[("authorization", &good)], "").await;
     assert_eq!(answer.get("result"), Some(&"root".into()));

@@ -10,10 +10,9 @@ mod vars;
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::{any, get, post};
-use myelin_cell::http::{Fail, JsonBody, Reply};
+use myelin_cell::http::{Fail, JsonBody, Reply, Routes};
 use myelin_value::{Map, Value};
 
 use crate::Cortex;
@@ -23,8 +22,8 @@ type Core = Arc<Cortex>;
 type Answer = Result<Reply, Fail>;
 
 /// The routes of a cortex.
-pub fn routes(core: &Core) -> Router {
-    Router::new()
+pub fn routes(core: &Core) -> Routes {
+    Routes::new()
         .route("/api/v1/storm", get(storm::storm).post(storm::storm))
         .route("/api/v1/storm/call", get(storm::call).post(storm::call))
         .route("/api/v1/storm/nodes", get(storm::nodes).post(storm::nodes))

@@ -79,6 +79,7 @@ static POOLS: LibDef = LibDef {
 
 /// Puts the libraries into the registry.
 pub fn register(registry: &mut Registry) {
+    registry.add_objects(&[&POOL]);
     registry.add_lib(&AHA);
     registry.add_lib(&POOLS);
 }

@@ -82,6 +82,7 @@ static JOB: TypeDef = TypeDef {
 
 /// Puts the library into the registry.
 pub fn register(registry: &mut Registry) {
+    registry.add_objects(&[&JOB]);
     registry.add_lib(&LIB);
 }
 

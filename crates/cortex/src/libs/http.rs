@@ -119,6 +119,7 @@ static RESP: TypeDef = TypeDef {
 
 /// Puts the library into the registry.
 pub fn register(registry: &mut Registry) {
+    registry.add_objects(&[&super::http_socket::SOCKET, &RESP]);
     registry.add_lib(&LIB);
 }
 

@@ -62,7 +62,7 @@ pub(super) async fn connect(
 /// An open web socket.
 struct Socket(tokio::sync::Mutex<WebSocketStream<Upgraded>>);
 
-static SOCKET: TypeDef = TypeDef {
+pub(super) static SOCKET: TypeDef = TypeDef {
     name: "inet:http:socket",
     funcs: &[
         FuncDef::rw("tx", &[Arg::req("mesg")], |rt, item, args| {

@@ -62,6 +62,7 @@ static LIB: LibDef = LibDef {
 
 /// Puts the library into the registry.
 pub fn register(registry: &mut Registry) {
+    registry.add_objects(&[&API, &METHODS, &PERMS, &REQUEST]);
     registry.add_lib(&LIB);
 }
 

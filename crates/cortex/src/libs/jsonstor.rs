@@ -119,6 +119,7 @@ static NOTIFS: LibDef = LibDef {
 
 /// Puts the libraries into the registry.
 pub fn register(registry: &mut Registry) {
+    registry.add_objects(&[&USER_JSON]);
     registry.add_lib(&LIB);
     registry.add_lib(&NOTIFS);
 }

@@ -146,6 +146,7 @@ static DEF: TypeDef = TypeDef {
 
 /// Puts the library into the registry.
 pub fn register(registry: &mut Registry) {
+    registry.add_objects(&[&DEF]);
     registry.add_lib(&LIB);
 }
 

@@ -105,6 +105,7 @@ static EDGE: LibDef = LibDef {
 
 /// Puts the libraries into the registry.
 pub fn register(registry: &mut Registry) {
+    registry.add_objects(&[&FORM, &PROP, &TAGPROP, &TYPE]);
     for lib in [&LIB, &DEPRECATED, &TAGS, &EDGE] {
         registry.add_lib(lib);
     }

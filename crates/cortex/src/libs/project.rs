@@ -49,6 +49,7 @@ static LIB: LibDef = LibDef {
 
 /// Puts the library into the registry.
 pub fn register(registry: &mut Registry) {
+    registry.add_objects(&[&PROJECT, &EPICS, &EPIC, &SPRINTS, &SPRINT, &TICKETS, &TICKET, &COMMENTS, &COMMENT]);
     registry.add_lib(&LIB);
 }
 

@@ -123,6 +123,7 @@ static PKG_QUEUES: TypeDef = TypeDef {
 
 /// Puts the library into the registry.
 pub fn register(registry: &mut Registry) {
+    registry.add_objects(&[&DEF, &PKG_DEF, &PKG_QUEUES]);
     registry.add_lib(&LIB);
 }
 

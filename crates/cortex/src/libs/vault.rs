@@ -101,6 +101,7 @@ static VAULT: TypeDef = TypeDef {
 
 /// Puts the library into the registry.
 pub fn register(registry: &mut Registry) {
+    registry.add_objects(&[&VAULT]);
     registry.add_lib(&LIB);
 }
 

@@ -1,7 +1,7 @@
 //! The Storm shell: `myelin storm <url> [query]`.
 //!
 //! Without a query it is a prompt with history, completion and multi-line input; Ctrl-C cancels the running query and
-//! not the shell. With one it runs that query, prints the outcome and exits with status 1 if there was an error.
+//! not the shell. Where standard input is no terminal, its lines are run one by one. With a query it runs that query, prints the outcome and exits with status 1 if there was an error.
 //! What it prints is the original's, so that scripts which read it keep working.
 
 mod colour;
@@ -10,6 +10,7 @@ mod print;
 mod prompt;
 mod words;
 
+use std::io::{BufRead, IsTerminal};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -56,9 +57,11 @@ pub async fn run(args: ShellArgs) -> Result<u8> {
         opts.insert("plan", true);
     }
     let proxy = Proxy::open(&args.cortex).await?;
-    let mut session = Session { proxy, opts, printer: Printer::detect() };
+    let url = args.cortex.clone();
+    let mut session = Session { url, proxy, opts, printer: Printer::detect() };
     match &args.onecmd {
         Some(line) => Ok(if session.run_line(line).await? { 0 } else { 1 }),
+        None if !std::io::stdin().is_terminal() => Ok(if session.run_lines().await? { 0 } else { 1 }),
         None => prompt::interact(session).await.map(|()| 0),
     }
 }
@@ -78,6 +81,7 @@ pub fn load_opts(path: &Path) -> Result<Map> {
 
 /// A connection to a Cortex, with the options of its queries.
 pub struct Session {
+    url: String,
     proxy: Proxy,
     opts: Map,
     printer: Printer,
@@ -86,9 +90,28 @@ pub struct Session {
 impl Session {
     /// Runs one line: a query, or a command of the shell when it begins with `!`. False when it failed.
     pub async fn run_line(&mut self, line: &str) -> Result<bool> {
+        if self.proxy.is_fini() {
+            // The service went away since the last line; it may be back.
+            self.proxy = Proxy::open(&self.url).await?;
+        }
         match line.trim_start().strip_prefix('!') {
             Some(command) => words::run(self, command).await,
             None => self.storm(line).await,
+        }
+    }
+
+    /// Runs every line of standard input. False when one failed.
+    async fn run_lines(&mut self) -> Result<bool> {
+        let mut good = true;
+        loop {
+            let read = tokio::task::spawn_blocking(|| std::io::stdin().lock().lines().next()).await;
+            let read = read.map_err(|error| err!("SynErr", mesg = format!("Reading failed: {error}.")))?;
+            let Some(line) = read.transpose()? else { return Ok(good) };
+            match line.trim() {
+                "" => {}
+                "!quit" => return Ok(good),
+                line => good &= self.run_line(line).await?,
+            }
         }
     }
 
@@ -100,7 +123,7 @@ impl Session {
             let mut mesgs = self.proxy.genr(todo).await?;
             let mut good = true;
             while let Some(mesg) = mesgs.next().await {
-                good &= printer.mesg(&mesg?);
+                good &= printer.mesg(&mesg?, text);
             }
             Ok(good)
         };

@@ -2,6 +2,7 @@
 
 use std::io::{IsTerminal, Write};
 
+use md5::{Digest, Md5};
 use myelin_value::{Map, Value};
 use nu_ansi_term::Color;
 
@@ -37,8 +38,8 @@ impl Printer {
         }
     }
 
-    /// Prints one message of a query. False when it is an error.
-    pub fn mesg(&mut self, mesg: &Value) -> bool {
+    /// Prints one message of a query, whose text is given. False when it is an error.
+    pub fn mesg(&mut self, mesg: &Value, query: &str) -> bool {
         let info = mesg.at(1).unwrap_or(&Value::Null);
         match mesg.at(0).and_then(Value::as_str).unwrap_or_default() {
             "node" => self.node(info),
@@ -48,7 +49,7 @@ impl Printer {
             "plan" => self.plan(info.get("steps"), 0),
             "fini" => self.fini(info),
             "err" => {
-                self.err(info);
+                self.err(info, query);
                 return false;
             }
             _ => {}
@@ -119,6 +120,14 @@ impl Printer {
         self.coloured(Color::Yellow, &format!("WARNING: {text}"));
     }
 
+    /// Shows a place in a query, marked in the line below.
+    fn point(&mut self, text: &str, start: usize, end: usize) {
+        let (excerpt, column) = excerpt(text, start);
+        let width = (end - start).min(excerpt.chars().count().saturating_sub(column)).max(1);
+        self.line(excerpt);
+        self.coloured(Color::Red, &format!("{}{}", " ".repeat(column), "^".repeat(width)));
+    }
+
     /// The steps of a query: rows, microseconds, the operator, the index it walked.
     fn plan(&mut self, steps: Option<&Value>, depth: usize) {
         if depth == 0 {
@@ -142,7 +151,7 @@ impl Printer {
         self.line(format!("complete. {count} nodes in {took} ms ({}/sec).", count * 1000 / took));
     }
 
-    fn err(&mut self, error: &Value) {
+    fn err(&mut self, error: &Value, query: &str) {
         let name = plain(error.at(0));
         let empty = Map::new();
         let info = error.at(1).and_then(Value::as_map).unwrap_or(&empty);
@@ -150,14 +159,30 @@ impl Printer {
         if let (Some(text), Some(at)) =
             (info.get_str("text"), info.get_i64("at").and_then(|at| usize::try_from(at).ok()))
         {
-            let (excerpt, column) = excerpt(text, at);
-            self.line(excerpt);
-            self.line(format!("{}^", " ".repeat(column)));
+            self.point(text, at, at + 1);
             self.coloured(Color::Red, &format!("Syntax Error: {mesg}"));
             return;
         }
+        // Scripts that read what a query prints know no pointer here.
+        if self.colours
+            && let Some((start, end)) = place(info, query)
+        {
+            self.point(query, start, end);
+        }
         self.coloured(Color::Red, &format!("ERROR: {mesg}"));
     }
+}
+
+/// Where in the query an error arose, in characters; nothing where it arose in another text, such as that of a command.
+fn place(info: &Map, query: &str) -> Option<(usize, usize)> {
+    let highlight = info.get("highlight")?;
+    if highlight.get("hash")?.as_str()? != hex::encode(Md5::digest(query.as_bytes())) {
+        return None;
+    }
+    let offsets = highlight.get("offsets")?;
+    let at = |indx| offsets.at(indx).and_then(Value::as_i64).and_then(|at| usize::try_from(at).ok());
+    let (start, end) = (at(0)?, at(1)?);
+    (start < end && end <= query.chars().count()).then_some((start, end))
 }
 
 /// Tags worth a line: leaves, and inner tags that say something themselves.
@@ -233,6 +258,18 @@ mod tests {
         assert!(shown.starts_with("...a") && shown.ends_with("b..."));
         assert_eq!(shown.chars().nth(column), Some('!'));
         assert_eq!(excerpt("inet:fqdn=", 9), ("inet:fqdn=".to_owned(), 9));
+    }
+
+    #[test]
+    fn an_error_is_pointed_at_in_the_text_that_it_arose_in() {
+        let query = "inet:ipv4=newp";
+        let info = |hash: String| {
+            let offsets = Value::list([Value::from(10), Value::from(14)]);
+            Map::new().with("highlight", Map::new().with("hash", hash).with("offsets", offsets))
+        };
+        let hash = hex::encode(Md5::digest(query.as_bytes()));
+        assert_eq!(place(&info(hash.clone()), query), Some((10, 14)));
+        assert_eq!(place(&info(hash), "inet:ipv4=other"), None);
     }
 
     #[test]

@@ -36,13 +36,15 @@ pub(super) async fn interact(mut session: Session) -> Result<()> {
             *filled.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = loaded;
         }
     });
-    let completer = StormCompleter::new(names, session.proxy.clone(), tokio::runtime::Handle::current());
+    let current = Arc::new(Mutex::new(session.proxy.clone()));
+    let completer = StormCompleter::new(names, current.clone(), tokio::runtime::Handle::current());
     let (tx, mut rx) = mpsc::channel::<Line>(1);
     let editor = std::thread::spawn(move || edit(completer, &tx));
     while let Some(line) = rx.recv().await {
         if let Err(error) = session.run_line(&line.text).await {
             session.printer.line(format!("ERROR: {error}"));
         }
+        *current.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = session.proxy.clone();
         // An editor that is gone has no use for the answer.
         let _ = line.done.send(());
     }
@@ -56,6 +58,9 @@ fn edit(completer: StormCompleter, tx: &mpsc::Sender<Line>) -> Result<()> {
     let list = ColumnarMenu::default().with_name("completions");
     let mut editor = Reedline::create()
         .with_completer(Box::new(completer))
+        .with_quick_completions(true)
+        .with_partial_completions(true)
+        .use_bracketed_paste(true)
         .with_menu(ReedlineMenu::EngineCompleter(Box::new(list)))
         .with_highlighter(Box::new(super::colour::StormColours))
         .with_validator(Box::new(Balanced))
@@ -118,25 +123,53 @@ impl Validator for Balanced {
     }
 }
 
-/// How many brackets are open at the end of the text; those inside quotes do not count.
+/// How many brackets, texts in triple quotes and long comments are open at the end of the text. What stands in quotes and
+/// in comments does not count.
 fn open_brackets(text: &str) -> usize {
     let mut open = 0_usize;
-    let mut quote = None;
-    let mut chars = text.chars();
-    while let Some(c) = chars.next() {
-        match (quote, c) {
-            (Some('"'), '\\') => {
-                chars.next();
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        // What closes the thing that begins here, and whether a backslash in it hides the next character.
+        let (begin, close, escapes) = match c {
+            _ if rest.starts_with("//") => ("//", "\n", false),
+            _ if rest.starts_with("/*") => ("/*", "*/", false),
+            _ if rest.starts_with("'''") => ("'''", "'''", false),
+            '"' => ("\"", "\"", true),
+            '\'' => ("'", "'", false),
+            '`' => ("`", "`", true),
+            _ => {
+                match c {
+                    '(' | '[' | '{' => open += 1,
+                    ')' | ']' | '}' => open = open.saturating_sub(1),
+                    _ => {}
+                }
+                rest = &rest[c.len_utf8()..];
+                continue;
             }
-            (Some(q), c) if q == c => quote = None,
-            (Some(_), _) => {}
-            (None, '"' | '\'' | '`') => quote = Some(c),
-            (None, '(' | '[' | '{') => open += 1,
-            (None, ')' | ']' | '}') => open = open.saturating_sub(1),
-            (None, _) => {}
+        };
+        match after(&rest[begin.len()..], close, escapes) {
+            Some(next) => rest = next,
+            // An address such as https://vertex.link is no comment; Enter must end it in any case.
+            None if matches!(close, "\n" | "\"" | "'") => return open,
+            None => return open + 1,
         }
     }
     open
+}
+
+/// The text after the first `close`.
+fn after<'a>(text: &'a str, close: &str, escapes: bool) -> Option<&'a str> {
+    let mut rest = text;
+    loop {
+        if let Some(next) = rest.strip_prefix(close) {
+            return Some(next);
+        }
+        let mut chars = rest.chars();
+        if chars.next()? == '\\' && escapes {
+            chars.next();
+        }
+        rest = chars.as_str();
+    }
 }
 
 #[cfg(test)]
@@ -149,5 +182,12 @@ mod tests {
         assert_eq!(open_brackets("for $x in (1, 2) { $lib.print(\"}\")"), 1);
         assert_eq!(open_brackets("$lib.print('(')"), 0);
         assert_eq!(open_brackets("$lib.print(\"\\\"(\")"), 0);
+        assert_eq!(open_brackets("inet:ipv4 // (it's here"), 0);
+        assert_eq!(open_brackets("{ // )\n $x=1"), 1);
+        assert_eq!(open_brackets("/* ("), 1);
+        assert_eq!(open_brackets("$x='' ("), 1);
+        assert_eq!(open_brackets("$x='''a (\n"), 1);
+        assert_eq!(open_brackets("$x='''a (\n''' ["), 1);
+        assert_eq!(open_brackets("[ inet:url=https://vertex.link/( ]"), 1);
     }
 }

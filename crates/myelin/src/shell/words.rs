@@ -22,6 +22,11 @@ const COMMANDS: &[(&str, &str, &str)] = &[
     ("pullfile", "<sha256> <path>", "Fetch a file out of the Axon"),
 ];
 
+/// The names of the commands.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    COMMANDS.iter().map(|(name, ..)| *name)
+}
+
 /// Runs a command, given without its exclamation mark. False when it failed.
 pub(super) async fn run(session: &mut Session, line: &str) -> Result<bool> {
     let (name, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));

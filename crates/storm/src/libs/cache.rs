@@ -54,7 +54,7 @@ pub struct FixedCache {
 
 const KEY: &[Arg] = &[Arg::req("key")];
 
-static TYPE: TypeDef = TypeDef {
+pub(super) static TYPE: TypeDef = TypeDef {
     name: "cache:fixed",
     funcs: &[
         FuncDef::ro("pop", KEY, |rt, this, args| {

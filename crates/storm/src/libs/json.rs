@@ -51,7 +51,7 @@ fn schema(rt: &Rt, _: &Item, args: Args) -> Flow<Item> {
 /// A compiled schema.
 pub struct JsonSchema(Schema);
 
-static TYPE: TypeDef = TypeDef {
+pub(super) static TYPE: TypeDef = TypeDef {
     name: "json:schema",
     funcs: &[
         FuncDef::ro("schema", &[], |_, this, _| {

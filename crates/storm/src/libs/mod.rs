@@ -49,6 +49,17 @@ use crate::registry::Registry;
 
 /// Puts the libraries of this crate into the registry.
 pub fn register(registry: &mut Registry) {
+    registry.add_objects(&[
+        &cache::TYPE,
+        &json::TYPE,
+        &pipe::PIPE,
+        &random::TYPE,
+        &spooled::TYPE,
+        &stats::TYPE,
+        &tabular::TYPE,
+        &xml::TYPE,
+        &crate::types::text::TYPE,
+    ]);
     base::register(registry);
     crypto::register(registry);
     stix::register(registry);

@@ -31,7 +31,7 @@ pub static LIB: LibDef = LibDef {
     consts: &[],
 };
 
-static PIPE: TypeDef = TypeDef {
+pub(super) static PIPE: TypeDef = TypeDef {
     name: "pipe",
     funcs: &[
         FuncDef::ro("put", &[Arg::req("item")], |rt, this, args| {

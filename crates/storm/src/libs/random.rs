@@ -81,7 +81,7 @@ impl State {
 /// A generator of its own.
 pub struct Random(Mutex<State>);
 
-static TYPE: TypeDef = TypeDef {
+pub(super) static TYPE: TypeDef = TypeDef {
     name: "random",
     funcs: &[FuncDef::ro("int", INT, |rt, this, args| match this.as_obj::<Random>() {
         Some(random) => randint(rt, &args, &mut || random.0.lock().twister.next()),

@@ -30,7 +30,7 @@ pub struct SpooledSet(Mutex<IndexMap<crate::item::Key, Value>>);
 
 const ITEMS: &[Arg] = &[Arg::star("items")];
 
-static TYPE: TypeDef = TypeDef {
+pub(super) static TYPE: TypeDef = TypeDef {
     name: "spooled:set",
     funcs: &[
         FuncDef::ro("add", ITEMS, |rt, this, args| {

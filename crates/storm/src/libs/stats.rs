@@ -22,7 +22,7 @@ pub static LIB: LibDef = LibDef {
 #[derive(Default)]
 pub struct Tally(Mutex<IndexMap<String, BigInt>>);
 
-static TYPE: TypeDef = TypeDef {
+pub(super) static TYPE: TypeDef = TypeDef {
     name: "stat:tally",
     funcs: &[
         FuncDef::ro("inc", &[Arg::req("name"), Arg::opt("valu", Dflt::Int(1))], inc),

@@ -230,7 +230,7 @@ pub struct Printer {
     cols: Vec<Column>,
 }
 
-static TYPE: TypeDef = TypeDef {
+pub(super) static TYPE: TypeDef = TypeDef {
     name: "tabular:printer",
     funcs: &[
         FuncDef::rw("header", &[], |_, this, _| {

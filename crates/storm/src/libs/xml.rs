@@ -319,7 +319,7 @@ fn walk(elem: &Arc<Elem>, name: &str, out: &mut Vec<Arc<Elem>>) {
 /// An element as an object.
 pub struct Element(Arc<Elem>);
 
-static TYPE: TypeDef = TypeDef {
+pub(super) static TYPE: TypeDef = TypeDef {
     name: "xml:element",
     funcs: &[
         FuncDef::ro("find", &[Arg::req("name"), Arg::opt("nested", Dflt::Bool(true))], find),

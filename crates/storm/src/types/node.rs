@@ -50,6 +50,7 @@ static DEF: TypeDef = TypeDef {
 /// Puts the table into the registry.
 pub fn register(registry: &mut Registry) {
     registry.add_type(&DEF);
+    registry.add_objects(&[&PROPS, &DATA]);
 }
 
 fn this_node(this: &Item) -> Flow<&Node> {

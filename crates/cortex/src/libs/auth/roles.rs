@@ -88,6 +88,8 @@ static DEF: TypeDef = TypeDef {
 
 /// Puts the library into the registry.
 pub fn register(registry: &mut Registry) {
+    registry.add_objects(&[&DEF]);
+    registry.add_computed("auth:role", &["iden", "name"]);
     registry.add_lib(&LIB);
 }
 

@@ -200,6 +200,8 @@ static DEF: TypeDef = TypeDef {
 
 /// Puts the library into the registry.
 pub fn register(registry: &mut Registry) {
+    registry.add_objects(&[&DEF, &super::values::VARS, &super::values::PROFILE]);
+    registry.add_computed("auth:user", &["iden", "name", "email"]);
     registry.add_lib(&LIB);
 }
 

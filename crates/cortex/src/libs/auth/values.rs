@@ -77,8 +77,9 @@ const OWN_FUNCS: &[FuncDef] = &[
     }),
 ];
 
-static VARS: TypeDef = TypeDef { name: "user:vars:dict", funcs: OWN_FUNCS, getters: &[], setters: &[] };
-static PROFILE: TypeDef = TypeDef { name: "user:profile:dict", funcs: OWN_FUNCS, getters: &[], setters: &[] };
+pub(super) static VARS: TypeDef = TypeDef { name: "user:vars:dict", funcs: OWN_FUNCS, getters: &[], setters: &[] };
+pub(super) static PROFILE: TypeDef =
+    TypeDef { name: "user:profile:dict", funcs: OWN_FUNCS, getters: &[], setters: &[] };
 
 fn own(this: &Item) -> Flow<&OwnValues> {
     match this.as_obj::<OwnValues>() {

@@ -51,6 +51,7 @@ static V2: LibDef = LibDef {
 
 /// Puts the libraries into the registry.
 pub fn register(registry: &mut Registry) {
+    registry.add_objects(&[&v1::CLIENT]);
     registry.add_lib(&v1::LIB);
     registry.add_lib(&V2);
 }

@@ -53,7 +53,7 @@ struct Client {
     sigtype: String,
 }
 
-static CLIENT: TypeDef = TypeDef {
+pub(super) static CLIENT: TypeDef = TypeDef {
     name: "inet:http:oauth:v1:client",
     funcs: &[FuncDef::rw(
         "sign",

@@ -159,7 +159,7 @@ impl Default for State {
 /// A token.
 pub struct Jwt(Arc<Mutex<State>>);
 
-static TYPE: TypeDef = TypeDef {
+pub(super) static TYPE: TypeDef = TypeDef {
     name: "crypto:jwt",
     funcs: &[FuncDef::ro("sign", &[Arg::req("key"), Arg::req("alg"), Arg::opt("fmt", Dflt::Str("compact"))], sign)],
     getters: &[

@@ -166,7 +166,7 @@ const PUBKEY: FuncDef = FuncDef::ro("pubkey", &[], |_, this, _| match this.as_ob
 });
 const IS_PRIVATE: crate::item::Getter = |_, this| Ok(Item::from(this.as_obj::<Key>().is_some_and(Key::is_private)));
 
-static RSA_TYPE: TypeDef = TypeDef {
+pub(super) static RSA_TYPE: TypeDef = TypeDef {
     name: "crypto:rsa:key",
     funcs: &[
         ENCODE,
@@ -184,7 +184,7 @@ static RSA_TYPE: TypeDef = TypeDef {
     setters: &[],
 };
 
-static ECC_TYPE: TypeDef = TypeDef {
+pub(super) static ECC_TYPE: TypeDef = TypeDef {
     name: "crypto:ecc:key",
     funcs: &[
         ENCODE,

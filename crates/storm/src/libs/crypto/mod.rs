@@ -14,6 +14,7 @@ use crate::registry::Registry;
 
 /// Puts the libraries into the registry.
 pub fn register(registry: &mut Registry) {
+    registry.add_objects(&[&keys::RSA_TYPE, &keys::ECC_TYPE, &jwt::TYPE]);
     for lib in [&hashes::HASHES, &hashes::HMAC, &keys::RSA, &keys::ECC, &jwt::LIB, &ethereum::LIB] {
         registry.add_lib(lib);
     }

@@ -36,7 +36,7 @@ pub static LIB: LibDef = LibDef {
     consts: &[],
 };
 
-static BUNDLE: TypeDef = TypeDef {
+pub(super) static BUNDLE: TypeDef = TypeDef {
     name: "stix:bundle",
     funcs: &[
         FuncDef::ro("add", &[Arg::req("node"), Arg::opt("stixtype", Dflt::Null)], |rt, this, args| {

@@ -28,6 +28,7 @@ static LIB: LibDef = LibDef {
 /// Puts the libraries into the registry.
 pub fn register(registry: &mut Registry) {
     registry.add_lib(&LIB);
+    registry.add_objects(&[&export::BUNDLE]);
     registry.add_lib(&export::LIB);
     registry.add_lib(&import::LIB);
 }
