@@ -193,7 +193,8 @@ async def lines(svc, home):
         raise AssertionError('the query runs on')
     # One that computes without a pause as well.
     shell.keys('while (true) { $x = (1) }', ENTER)
-    time.sleep(1)
+    shell.expect('}\r\n')
+    shell.forget()
     shell.keys(CTRL_C)
     shell.expect('<cancelled>')
     shell.prompt()

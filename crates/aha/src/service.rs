@@ -62,7 +62,7 @@ pub async fn start(dirn: &Path, conf: Map) -> Result<Arc<Service>> {
     crate::failover::watch(&aha);
     let (mut prov_dmon, mut prov_bound) = (None, None);
     if let Some(url) = aha.prov_listen() {
-        let dmon = Dmon::new(aha.certdir().clone(), DmonConf::default());
+        let dmon = Dmon::new(aha.certdir().clone(), DmonConf::from_env()?);
         dmon.share_rest(Arc::new(KeyShare(aha.clone())));
         let bound = dmon.listen(&url).await?;
         tracing::info!(url, "listening for services that join");

@@ -110,6 +110,8 @@ struct Parts {
 impl Cell {
     /// Opens the directory of a service, and makes it if it is not there. Blocks.
     pub fn open(spec: CellSpec, dirn: &Path, conf: Map) -> Result<Cell> {
+        // URLs are made of it, and the process may go elsewhere.
+        let dirn = &std::path::absolute(dirn)?;
         let given = Conf::load(dirn, spec.confs, conf.clone())?;
         let durable = given.is_on("nexus:durable");
         let writer = Writer::with_conf(spec.celltype, WriterConf { durable, ..WriterConf::default() })?;

@@ -16,6 +16,9 @@ use crate::{Cell, User};
 /// Makes the API object of a service for a user who has logged in.
 pub type ApiMaker = Arc<dyn Fn(Arc<CellApi>, LoginCx) -> BoxFuture<'static, Result<Arc<dyn Api>>> + Send + Sync>;
 
+/// The longest path of a unix socket that clients in Python can connect to.
+const CLIENT_PATH: usize = 107;
+
 struct CellShare {
     cell: Cell,
     make: ApiMaker,
@@ -95,7 +98,7 @@ impl Cell {
         if let Some(boot) = boot {
             boot.end().await;
         }
-        let dmon = Dmon::new(self.certdir(), DmonConf::default());
+        let dmon = Dmon::new(self.certdir(), DmonConf::from_env()?);
         dmon.share("*", Arc::new(CellShare { cell: self.clone(), make }));
         if let (Some(name), Some(network)) = (self.aha_name(), self.conf().str("aha:network")) {
             let full = format!("{name}.{network}");
@@ -113,8 +116,10 @@ impl Cell {
         let tls = dmon.clone();
         self.add_reload("dmon:certs", Arc::new(move || tls.reload_tls().map(Value::from)));
         let sock = self.dirn().join("sock");
-        // The kernel allows about 100 bytes for the path of a socket.
-        match dmon.listen(&format!("unix://{}", sock.display())).await {
+        match dmon.listen_unix(&sock) {
+            Ok(_) if sock.as_os_str().len() > CLIENT_PATH => {
+                tracing::warn!(path = %sock.display(), "clients in Python cannot use a unix socket with a path that long");
+            }
             Ok(_) => {}
             Err(error) => tracing::error!(path = %sock.display(), %error, "cannot listen on the unix socket"),
         }

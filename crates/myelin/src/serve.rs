@@ -218,7 +218,8 @@ fn parse(spec: &CellSpec, args: &[String]) -> Result<Launch> {
     if !models.is_empty() {
         launch.conf.insert("cortex:models", Value::from(models));
     }
-    launch.dirn = dirn.ok_or_else(|| usage("the following arguments are required: dirn"))?;
+    let dirn = dirn.ok_or_else(|| usage("the following arguments are required: dirn"))?;
+    launch.dirn = std::path::absolute(dirn)?;
     Ok(launch)
 }
 

@@ -1,6 +1,6 @@
 //! Opening connections: where a URL leads, and the checks on the peer's certificate.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use crate::api::AuthInfo;
 use crate::dmon::DEFAULT_PORT;
 use crate::env;
 use crate::link::{self, BoxStream};
+use crate::unixpath::Way;
 use crate::url::UrlInfo;
 
 /// Where a proxy's connections go.
@@ -94,11 +95,16 @@ fn tls_target(info: &UrlInfo, host: &str) -> Result<TlsTarget> {
 /// not see that the machine is back.
 const CONNECT_WAIT: Duration = Duration::from_secs(8);
 
+async fn connect_unix(path: &Path) -> std::io::Result<UnixStream> {
+    let way = Way::to(path)?;
+    UnixStream::connect(way.path()).await
+}
+
 impl Target {
     /// One more connection.
     pub async fn connect(&self) -> Result<BoxStream> {
         match self {
-            Target::Unix(path) => match UnixStream::connect(path).await {
+            Target::Unix(path) => match connect_unix(path).await {
                 Ok(sock) => Ok(Box::new(sock)),
                 Err(e) => {
                     let path = path.to_string_lossy().into_owned();

@@ -22,6 +22,7 @@ use crate::api::Share;
 use crate::link::{self, BoxStream, Family, LinkInfo};
 use crate::serve;
 use crate::session::Session;
+use crate::unixpath::Way;
 use crate::url::UrlInfo;
 
 /// The port used when a URL names none.
@@ -52,6 +53,37 @@ impl Default for DmonConf {
             tls_timeout: Duration::from_secs(30),
             first_frame_timeout: None,
         }
+    }
+}
+
+impl DmonConf {
+    /// The limits that the environment sets, which are options of ours alone: `MYELIN_LINKS`, `MYELIN_FRAME_BYTES` and
+    /// `MYELIN_SILENT_SECS`.
+    ///
+    /// # Errors
+    /// `BadConfValu` for what is no number above zero.
+    pub fn from_env() -> Result<DmonConf> {
+        DmonConf::from_vars(|name| std::env::var(name).ok())
+    }
+
+    fn from_vars(var: impl Fn(&str) -> Option<String>) -> Result<DmonConf> {
+        let number = |name: &str| match var(name) {
+            None => Ok(None),
+            Some(text) => match text.trim().parse::<usize>() {
+                Ok(number) if number > 0 => Ok(Some(number)),
+                _ => {
+                    let mesg = format!("{name} is {text:?}: give a whole number above zero, or leave it out.");
+                    Err(err!("BadConfValu", mesg = mesg, name = name))
+                }
+            },
+        };
+        let usual = DmonConf::default();
+        Ok(DmonConf {
+            max_links: number("MYELIN_LINKS")?.unwrap_or(usual.max_links),
+            max_frame: number("MYELIN_FRAME_BYTES")?.unwrap_or(usual.max_frame),
+            first_frame_timeout: number("MYELIN_SILENT_SECS")?.map(|secs| Duration::from_secs(secs as u64)),
+            ..usual
+        })
     }
 }
 
@@ -234,13 +266,14 @@ impl Dmon {
         Ok(Bound::Tcp(addr))
     }
 
-    fn listen_unix(&self, path: &Path) -> Result<Bound> {
+    /// Listens on a unix socket, whatever characters its path has and however long it is.
+    pub fn listen_unix(&self, path: &Path) -> Result<Bound> {
         let failed = |e: io::Error| err!("LinkErr", mesg = format!("Cannot listen on {}: {e}", path.display()));
         // A socket file left by a process that is gone would make the bind fail.
         if std::fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_socket()) {
             std::fs::remove_file(path).map_err(failed)?;
         }
-        let listener = UnixListener::bind(path).map_err(failed)?;
+        let listener = Way::to(path).and_then(|way| UnixListener::bind(way.path())).map_err(failed)?;
         let text = path.to_string_lossy().into_owned();
         self.0.sockets.lock().push(path.to_owned());
         let dmon = self.clone();
@@ -360,4 +393,21 @@ impl Dmon {
 async fn accept_pause(e: &io::Error) {
     tracing::warn!("accepting a connection failed: {e}");
     tokio::time::sleep(Duration::from_millis(100)).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_come_from_the_environment() {
+        let conf = DmonConf::from_vars(|name| (name == "MYELIN_LINKS").then(|| "7".to_owned())).expect("numbers");
+        assert_eq!((conf.max_links, conf.max_frame), (7, DmonConf::default().max_frame));
+        for text in ["", "0", "-1", "many"] {
+            assert!(
+                DmonConf::from_vars(|_| Some(text.to_owned())).is_err_and(|error| error.is("BadConfValu")),
+                "{text}"
+            );
+        }
+    }
 }

@@ -25,6 +25,7 @@ mod meth;
 mod proxy;
 mod serve;
 mod session;
+mod unixpath;
 pub mod url;
 pub mod yaml;
 

@@ -296,6 +296,25 @@ async fn unix_sockets_carry_shares_by_name() {
     assert!(!path.exists(), "the socket file outlived the daemon");
 }
 
+#[tokio::test]
+async fn unix_sockets_lie_as_deep_as_they_like() {
+    let dir = tempfile::tempdir().unwrap();
+    let deep = dir.path().join("d".repeat(120)).join("e".repeat(120)).join("a?b#c");
+    std::fs::create_dir_all(&deep).unwrap();
+    let dmon = Dmon::new(Arc::new(CertDir::new([])), DmonConf::default());
+    dmon.share("*", Arc::new(Open::default()));
+    let path = deep.join("sock");
+    dmon.listen_unix(&path).unwrap();
+    let proxy = Proxy::open(&format!("cell://{}", deep.parent().unwrap().display())).await;
+    assert!(proxy.err().unwrap().is("NoSuchPath"));
+    let link = std::os::unix::fs::symlink(&deep, dir.path().join("f".repeat(120)));
+    link.unwrap();
+    let proxy = Proxy::open(&format!("cell://{}/{}", dir.path().display(), "f".repeat(120))).await.unwrap();
+    assert_eq!(proxy.call(add(1)).await.unwrap(), Value::from(2));
+    dmon.fini().await;
+    assert!(!path.exists(), "the socket file outlived the daemon");
+}
+
 /// A stand-in for AHA that knows one service and one pool of it.
 struct FakeAha {
     svc: Map,
