@@ -35,7 +35,10 @@ pub async fn run(service: &str, args: &[String]) -> Result<u8> {
     myelin_cell::log::init(&launch.log_level, launch.structured)?;
     // For HTTP clients, which take the process' own; a second start keeps the first.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    std::fs::create_dir_all(&launch.dirn)?;
+    std::fs::create_dir_all(&launch.dirn).map_err(|error| {
+        let path = launch.dirn.display().to_string();
+        err!("BadArg", mesg = format!("The service cannot use {path} as its directory: {error}."), path = path)
+    })?;
     myelin_cell::restore_from_env(&launch.dirn).await?;
     if let Some(name) = &launch.name {
         tracing::warn!(name, "the flag --name is accepted and not used: a service is offered under its usual names");
