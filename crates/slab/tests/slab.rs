@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use myelin_error::Result;
-use myelin_slab::tables::{HotCount, MultiQueue, MultiSlabSeqn, SafeKeyVal, SlabAbrv, SlabDict};
+use myelin_slab::tables::{HotCount, MultiQueue, MultiSlabSeqn, SafeKeyVal, SlabAbrv, SlabDict, StateSum};
 use myelin_slab::{Faults, MIB, Options, OwnedScan, ReadTxn, Reads, Scan, Slab, Table, WriteCx, Writer, WriterConf};
 use myelin_value::Value;
 
@@ -314,6 +314,31 @@ fn table_kinds_survive_a_restart() {
         assert_eq!((queue.size("q"), queue.next_offs("q")), (2, 3));
         assert_eq!(queue.get(&txn, "q", 0).expect("get"), Some((1, Value::from(2))));
         drop(txn);
+        writer.fini().expect("fini");
+    }
+}
+
+#[test]
+fn counts_outlive_who_counted() {
+    let dir = tempfile::tempdir().expect("dir");
+    let path = dir.path().join("a.lmdb");
+    for round in 0..2 {
+        let writer = Writer::start("test").expect("writer");
+        let slab = Slab::open(&writer, &path, Options::default()).expect("slab");
+        let hot = HotCount::open(&slab, "hot").expect("hot");
+        let sum = writer.run(|cx| StateSum::open_in(cx, &slab, round == 0)).expect("sum");
+        if round == 0 {
+            let add = |cx: &mut WriteCx| {
+                cx.track_applied(&slab, Some(0));
+                hot.inc(cx, "n", 3)?;
+                sum.add(cx, 7)
+            };
+            writer.run(add).expect("writes");
+        } else {
+            assert_eq!(hot.get("n"), 3);
+            assert_eq!(StateSum::stored(&slab).expect("read"), Some(7));
+        }
+        drop((hot, sum));
         writer.fini().expect("fini");
     }
 }

@@ -52,8 +52,9 @@ fn open<T: Clone + Send + 'static>(
         items.insert(String::from_utf8_lossy(key).into_owned(), unpack(valu)?);
     }
     let state = Arc::new(Mutex::new(Hot { items, dirty: Vec::new() }));
-    let weak = Arc::downgrade(&state);
-    slab.on_flush(Arc::new(move |cx| weak.upgrade().map_or(Ok(()), |state| flush(cx, table, &state, pack))));
+    // Held by the slab too: what waits for the last commit must not go with who counted.
+    let kept = state.clone();
+    slab.on_flush(Arc::new(move |cx| flush(cx, table, &kept, pack)));
     Ok(state)
 }
 

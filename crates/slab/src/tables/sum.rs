@@ -92,10 +92,10 @@ impl StateSum {
         let base = if empty { Some(0) } else { base.filter(|_| slab.applied_at_open().is_some()) };
         let state = State { moved, base, before: moved, dirty: true, ..State::default() };
         let state = Arc::new(Mutex::new(state));
-        let weak = Arc::downgrade(&state);
+        // Held by the slab too: what waits for the last commit must not go with who added it.
+        let kept = state.clone();
         slab.on_flush(Arc::new(move |cx| {
-            let Some(state) = weak.upgrade() else { return Ok(()) };
-            let mut state = state.lock();
+            let mut state = kept.lock();
             if !std::mem::take(&mut state.dirty) {
                 return Ok(());
             }
