@@ -167,12 +167,15 @@ async def copy_of(svc, dirn, mirror):
 
 
 async def same(*svcs, timeout=60):
-    """Every one has what the first has."""
-    indx = await svcs[0].call('getNexsIndx')
-    for svc in svcs[1:]:
-        assert await svc.call('waitNexsOffs', indx - 1, timeout=timeout), f'{svc.dirn} stays behind {indx}: {svc.tail()}'
-        assert await svc.call('getNexsIndx') == indx
-    return indx
+    """Every one has what the first has, also when that still makes changes of its own: async triggers run after the edit."""
+    while True:
+        indx = await svcs[0].call('getNexsIndx')
+        for svc in svcs[1:]:
+            assert await svc.call('waitNexsOffs', indx - 1, timeout=timeout), f'{svc.dirn} stays behind {indx}: {svc.tail()}'
+        have = [await svc.call('getNexsIndx') for svc in svcs]
+        if have == [indx] * len(svcs):
+            return indx
+        assert max(have[1:], default=indx) <= await svcs[0].call('getNexsIndx'), f'a mirror is ahead of {indx}: {have}'
 
 
 async def eventually(what, func, limit=30):
