@@ -178,6 +178,19 @@ async def same(*svcs, timeout=60):
         assert max(have[1:], default=indx) <= await svcs[0].call('getNexsIndx'), f'a mirror is ahead of {indx}: {have}'
 
 
+async def check(lead, others, writers):
+    '''All have the same, in which every acknowledged write is there once.'''
+    await same(lead, *others)
+    items, *state = await contents(lead)
+    for svc in others:
+        assert (await contents(svc))[1:] == tuple(state), f'{svc.dirn} has another state than {lead.dirn}'
+    assert len(set(items)) == len(items), 'a write is doubled'
+    for writer in writers:
+        lost = writer.lost(items)
+        assert not lost, f'{writer.name}: acknowledged and missing: {lost}'
+    return sum(len(writer.acked) for writer in writers)
+
+
 async def eventually(what, func, limit=30):
     for _ in range(limit * 10):
         with contextlib.suppress(Exception):

@@ -17,7 +17,7 @@ import subprocess
 
 import yaml
 
-from common import Svc, Writer, cluster, contents, eventually, same
+from common import Svc, Writer, check, cluster, contents, eventually, same
 
 pars = argparse.ArgumentParser(description=__doc__)
 pars.add_argument('--binary', required=True)
@@ -117,18 +117,6 @@ async def load(svcs, tag):
         for writer in writers:
             writer.done = True
         await asyncio.wait(tasks, timeout=90)
-
-
-async def check(lead, others, writers):
-    await same(lead, *others)
-    items, *state = await contents(lead)
-    for svc in others:
-        assert (await contents(svc))[1:] == tuple(state), f'{svc.dirn} has another state than {lead.dirn}'
-    assert len(set(items)) == len(items), 'a write is doubled'
-    for writer in writers:
-        lost = writer.lost(items)
-        assert not lost, f'{writer.name}: acknowledged and missing: {lost}'
-    return sum(len(writer.acked) for writer in writers)
 
 
 async def main(base, svcs, hosts):

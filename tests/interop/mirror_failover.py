@@ -12,7 +12,7 @@ import tempfile
 
 import yaml
 
-from common import Svc, Writer, cluster, contents, eventually, free_port, same
+from common import Svc, Writer, check, cluster, eventually, free_port
 
 pars = argparse.ArgumentParser(description=__doc__)
 pars.add_argument('--binary', required=True)
@@ -52,19 +52,6 @@ async def new_leader(svcs, limit=60):
             return svc
         await asyncio.sleep(0.2)
     raise AssertionError('nobody was promoted')
-
-
-async def check(lead, others, writers):
-    '''All have the same, in which every acknowledged write is there once.'''
-    await same(lead, *others)
-    items, *state = await contents(lead)
-    for svc in others:
-        assert (await contents(svc))[1:] == tuple(state), f'{svc.dirn} has another state than {lead.dirn}'
-    assert len(set(items)) == len(items), 'a write is doubled'
-    for writer in writers:
-        lost = writer.lost(items)
-        assert not lost, f'{writer.name}: acknowledged and missing: {lost}'
-    return sum(len(writer.acked) for writer in writers)
 
 
 async def main(base, svcs):

@@ -267,7 +267,8 @@ impl Axon {
 }
 
 /// A proxy resolves the names of hosts, as those who configure one expect.
-fn far_names(url: &str) -> String {
+#[must_use]
+pub fn far_names(url: &str) -> String {
     match url.split_once("://") {
         Some(("socks5", rest)) => format!("socks5h://{rest}"),
         Some(("socks4", rest)) => format!("socks4a://{rest}"),

@@ -19,7 +19,7 @@ mod verify;
 
 pub use axon::{Axon, AxonConf, CHUNK_SIZE, HashSet, hex_of, req_sha256, sha256_of, stream_of};
 pub use blobs::{Chunks, Sha256};
-pub use http::Request;
+pub use http::{Request, far_names};
 pub use service::{Service, start};
 pub use spec::SPEC;
 pub use upload::Upload;

@@ -305,23 +305,14 @@ fn client(request: &Request, default_proxy: Option<&str>, ca_dir: Option<&str>) 
         }
     }
     builder = match (&request.proxy, default_proxy) {
-        (Value::Str(url), _) => builder.proxy(reqwest::Proxy::all(far_names(url))?),
-        (Value::Null, Some(url)) => builder.proxy(reqwest::Proxy::all(far_names(url))?),
+        (Value::Str(url), _) => builder.proxy(reqwest::Proxy::all(myelin_axon::far_names(url))?),
+        (Value::Null, Some(url)) => builder.proxy(reqwest::Proxy::all(myelin_axon::far_names(url))?),
         _ => builder.no_proxy(),
     };
     if let Some(secs) = request.timeout.as_u64().filter(|secs| *secs > 0) {
         builder = builder.timeout(Duration::from_secs(secs));
     }
     Ok(builder.build()?)
-}
-
-/// A proxy resolves the names of hosts, as those who configure one expect.
-fn far_names(url: &str) -> String {
-    match url.split_once("://") {
-        Some(("socks5", rest)) => format!("socks5h://{rest}"),
-        Some(("socks4", rest)) => format!("socks4a://{rest}"),
-        _ => url.to_owned(),
-    }
 }
 
 fn url_of(request: &Request) -> Result<Url, Failed> {

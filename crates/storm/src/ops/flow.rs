@@ -214,7 +214,7 @@ pub(super) fn loop_items(rt: &Rt, iter: &myelin_storm_syntax::Value, path: Optio
 }
 
 /// One turn of a loop without nodes. False when the loop is over.
-fn turn(block: &Block, rt: &Rt) -> Flow<bool> {
+pub(super) fn turn(block: &Block, rt: &Rt) -> Flow<bool> {
     match block.run(rt) {
         Ok(()) => Ok(true),
         Err(Ctl::Ctrl(ctrl)) => match *ctrl {

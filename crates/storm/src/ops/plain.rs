@@ -166,14 +166,6 @@ impl Stmt {
     /// One turn of a loop. False when the loop is over.
     fn turn(&self, rt: &Rt) -> Flow<bool> {
         let Some(body) = self.bodies.first() else { return Ok(true) };
-        match body.run(rt) {
-            Ok(()) => Ok(true),
-            Err(Ctl::Ctrl(ctrl)) => match *ctrl {
-                Ctrl::Break(..) => Ok(false),
-                Ctrl::Continue(..) => Ok(true),
-                other => Err(other.into()),
-            },
-            Err(error) => Err(error),
-        }
+        super::flow::turn(body, rt)
     }
 }
